@@ -1,0 +1,3 @@
+//! See every call that one web request made.
+pub mod category;
+pub mod profile;
