@@ -2,3 +2,4 @@
 pub mod category;
 pub mod fingerprint;
 pub mod profile;
+pub mod table;
