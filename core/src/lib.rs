@@ -2,4 +2,5 @@
 pub mod category;
 pub mod fingerprint;
 pub mod profile;
+pub mod render;
 pub mod table;

@@ -88,7 +88,10 @@ pub struct Row {
 /// ```
 #[must_use]
 pub fn table(data: &ProfileData) -> Table {
-    Table { repeated: repeated(data), ..times(data) }
+    Table {
+        repeated: repeated(data),
+        ..times(data)
+    }
 }
 
 /// The table without repeated calls: no fingerprint is made.
@@ -131,8 +134,12 @@ pub fn io_wall_ns(data: &ProfileData) -> u64 {
 pub fn self_times(data: &ProfileData) -> Vec<u64> {
     let mut covered = vec![Union::default(); data.spans.len()];
     for_each_by_start(data, |_, span| {
-        let Some(parent_index) = span.parent.map(|parent| parent as usize) else { return };
-        let Some(parent) = data.spans.get(parent_index) else { return };
+        let Some(parent_index) = span.parent.map(|parent| parent as usize) else {
+            return;
+        };
+        let Some(parent) = data.spans.get(parent_index) else {
+            return;
+        };
         let (parent_start, parent_end) = interval(parent);
         let (start, end) = interval(span);
         if let Some(union) = covered.get_mut(parent_index) {
@@ -228,7 +235,10 @@ fn for_each_by_start<'a>(data: &'a ProfileData, mut visit: impl FnMut(usize, &'a
 }
 
 fn interval(span: &SpanData) -> (u64, u64) {
-    (span.start_ns, span.start_ns.saturating_add(span.duration_ns))
+    (
+        span.start_ns,
+        span.start_ns.saturating_add(span.duration_ns),
+    )
 }
 
 fn sum(values: impl Iterator<Item = u64>) -> u64 {

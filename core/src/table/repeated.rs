@@ -72,7 +72,13 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn of(place: u32, example: u32, span: &'a SpanData) -> Self {
-        Self { place, first: span, example, count: 1, total_ns: span.duration_ns }
+        Self {
+            place,
+            first: span,
+            example,
+            count: 1,
+            total_ns: span.duration_ns,
+        }
     }
 
     fn add(&mut self, count: u64, total_ns: u64) {
