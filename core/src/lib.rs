@@ -22,9 +22,11 @@ pub mod handle;
 mod lane;
 pub mod profile;
 mod profiler;
+pub mod render;
 mod request;
 mod scope;
 mod stats;
+pub mod table;
 mod text;
 
 pub use category::{AsCategory, Category, CategoryId, Dialect, Kind};
