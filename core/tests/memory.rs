@@ -23,7 +23,7 @@ fn ten_thousand_live_requests_keep_within_the_memory_bound() {
         });
     }
     let memory = profiler.stats().memory;
-    assert!(memory <= 66 << 20, "{memory}");
+    assert!(memory <= 65 << 20, "{memory}");
     let refused = begin(&profiler);
     let unlisted = requests
         .iter()
@@ -33,4 +33,7 @@ fn ten_thousand_live_requests_keep_within_the_memory_bound() {
         let profile = request.finish(200, 0);
         assert_eq!(profile.totals[0].calls, 30);
     }
+    assert!(refused.is_none(), "the 10,001st");
+    assert_eq!(profiler.stats().refused_live, 1);
+    assert!(unlisted > 0, "30 calls each do not fit into 64 MiB");
 }
