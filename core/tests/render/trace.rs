@@ -48,6 +48,7 @@ fn assert_nested(events: &[Value]) {
             let start = number(event, "ts");
             let end = start + number(event, "dur");
             while open.pop_if(|until| *until <= start).is_some() {}
+            assert!(end > start, "speedscope needs some duration: {event}");
             assert!(
                 open.last().is_none_or(|until| end <= *until),
                 "track {tid}: {event}"
@@ -106,16 +107,13 @@ fn overlapping_calls_of_a_lane_get_tracks_of_their_own() {
         .filter(|event| event["ph"] == "X")
         .map(|event| event["tid"].as_u64().expect("a track"))
         .collect();
-    assert_eq!(tids, [0, 1, 1, 2, 3, 4, 1]);
+    assert_eq!(tids, [0, 0, 0, 1, 2, 3, 0]);
     let names: Vec<&str> = events
         .iter()
         .filter(|event| event["name"] == "thread_name")
         .filter_map(|event| event["args"]["name"].as_str())
         .collect();
-    assert_eq!(
-        names,
-        ["request", "lane 0", "lane 0 +1", "lane 0 +2", "lane 1"]
-    );
+    assert_eq!(names, ["lane 0", "lane 0 +1", "lane 0 +2", "lane 1"]);
 }
 
 #[test]
@@ -143,7 +141,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn any_profile_nests(data in any_profile(0), odd_ns in prop::collection::vec(0_u64..1_000, 40)) {
+    fn any_profile_nests(data in any_profile(), odd_ns in prop::collection::vec(0_u64..1_000, 40)) {
         let mut data = data;
         // Times between the grid's points, in order of start all the same.
         for (span, odd) in data.spans.iter_mut().zip(&odd_ns) {
@@ -154,7 +152,7 @@ proptest! {
 
     /// What lies around a call on its track is its parent: nothing seems to be inside a stranger.
     #[test]
-    fn a_call_lies_within_its_parent_only(data in any_profile(1)) {
+    fn a_call_lies_within_its_parent_only(data in any_profile()) {
         let events: Vec<Value> = events(&data).into_iter().filter(|event| event["ph"] == "X").skip(1).collect();
         prop_assert_eq!(events.len(), data.spans.len());
         for (index, event) in events.iter().enumerate() {
