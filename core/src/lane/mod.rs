@@ -80,8 +80,6 @@ pub(crate) struct Begun {
     pub(crate) number: u32,
     /// Which generation may end it.
     pub(crate) generation: u32,
-    /// Only counted, not listed.
-    pub(crate) unlisted: bool,
 }
 
 /// What is known of a call when it begins.
@@ -186,7 +184,6 @@ impl Lane {
             record,
             number,
             generation,
-            unlisted: false,
         })
     }
 

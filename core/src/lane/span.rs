@@ -40,19 +40,24 @@ pub struct Span {
 }
 
 /// A call that was begun and must be ended, from whichever thread.
+#[derive(Clone, Copy)]
 struct OpenCall {
-    begun: Begun,
+    record: &'static Record,
     slot: &'static Slot,
-    slot_generation: u32,
+    number: u32,
+    /// Which generation may end it.
+    generation: u32,
+    /// What was its thread's open scope or leaf before this call.
+    before: u32,
     kind: Kind,
-    /// This call is its thread's open scope or leaf, and this was it before.
-    before: Option<u32>,
+    /// It is its thread's open scope or leaf.
+    is_current: bool,
 }
 
 impl std::fmt::Debug for OpenCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OpenCall")
-            .field("number", &self.begun.number)
+            .field("number", &self.number)
             .finish_non_exhaustive()
     }
 }
@@ -66,72 +71,81 @@ pub(crate) fn begin_current(
     location: &'static Location<'static>,
 ) -> Span {
     context::with(|current| {
-        let Some(lane) = current.lane.get() else {
+        // Only this is in the caller's code: the way out when there is nothing to record.
+        if current.lane.get().is_none() {
             if current.slot.get().is_none() {
                 current.count_outside();
             }
             return Span::none();
-        };
-        let Some(slot) = current.slot.get() else {
-            return Span::none();
-        };
-        if current.fork.get() != crate::fork::generation() {
-            return inherited(current);
         }
         let category = category.as_category(kind);
-        let leaf = current.leaf.get();
-        let inner = leaf != NO_SPAN;
-        let parent = if inner { leaf } else { current.scope.get() };
-        let call = Call {
-            category,
-            detail,
-            caller: site::of(location),
-            parent,
-            inner,
-        };
-        // SAFETY: this thread's context holds the lane, which is one of this slot's.
-        let Some(begun) = (unsafe { lane.begin(slot, call, None) }) else {
-            return Span::none();
-        };
-        let open = if category.kind == Kind::Scope {
-            &current.scope
-        } else {
-            &current.leaf
-        };
-        let before = Some(open.replace(begun.number));
-        let slot_generation = current.generation.get();
-        Span::open(OpenCall {
-            begun,
-            slot,
-            slot_generation,
-            kind: category.kind,
-            before,
-        })
+        Span {
+            call: begin_recording(current, category, detail, location),
+            _not_send: PhantomData,
+        }
     })
 }
 
-/// In the child of a fork that fell into a request: the request is the parent's.
-#[cold]
+/// Not inlined: it would push everything in the caller out of registers, and the call hides behind
+/// the reading of the clock.
 #[inline(never)]
-fn inherited(current: &ThreadContext) -> Span {
-    current.set(context::Context::NONE);
-    Span::none()
+fn begin_recording(
+    current: &ThreadContext,
+    category: CategoryId,
+    detail: &[u8],
+    location: &'static Location<'static>,
+) -> Option<OpenCall> {
+    let (lane, slot) = (current.lane.get()?, current.slot.get()?);
+    if current.fork.get() != crate::fork::generation() {
+        // In the child of a fork that fell into a request: the request is the parent's.
+        current.set(context::Context::NONE);
+        return None;
+    }
+    let leaf = current.leaf.get();
+    let inner = leaf != NO_SPAN;
+    let parent = if inner { leaf } else { current.scope.get() };
+    let call = Call {
+        category,
+        detail,
+        caller: site::of(location),
+        parent,
+        inner,
+    };
+    // SAFETY: this thread's context holds the lane, which is one of this slot's.
+    let begun = unsafe { lane.begin(slot, call, None) }?;
+    let open = if category.kind == Kind::Scope {
+        &current.scope
+    } else {
+        &current.leaf
+    };
+    Some(OpenCall {
+        record: begun.record,
+        slot,
+        number: begun.number,
+        generation: begun.generation,
+        before: open.replace(begun.number),
+        kind: category.kind,
+        is_current: true,
+    })
 }
 
 /// Begins a span in a request that need not be the current one.
 #[inline]
 pub(crate) fn begin_explicit(slot: &'static Slot, generation: u32, call: Call<'_>) -> Span {
     let kind = call.category.kind;
-    let begun = append(slot, generation, call, None);
-    begun.map_or_else(Span::none, |begun| {
-        Span::open(OpenCall {
-            begun,
-            slot,
-            slot_generation: generation,
-            kind,
-            before: None,
-        })
-    })
+    let call = append(slot, generation, call, None).map(|begun| OpenCall {
+        record: begun.record,
+        slot,
+        number: begun.number,
+        generation: begun.generation,
+        before: NO_SPAN,
+        kind,
+        is_current: false,
+    });
+    Span {
+        call,
+        _not_send: PhantomData,
+    }
 }
 
 /// Records into a request that need not be the current one.
@@ -352,29 +366,32 @@ fn apply(
 
 impl OpenCall {
     #[inline(always)]
+    fn is_unlisted(&self) -> bool {
+        self.generation & unlisted::SCRATCH != 0
+    }
+
+    #[inline(never)]
     fn end(&self, outcome: u8) {
-        let Begun {
-            record,
-            number,
-            unlisted,
-            ..
-        } = self.begun;
         context::with(|current| {
-            let mine = current.is_in(self.slot, self.slot_generation);
-            if mine && !unlisted {
-                // The lane or the hold of this thread's context keeps the record this call's.
-                record.end.end_owned(outcome, clock::ticks());
+            // A thread that is in a request keeps all of its records from being used again; and
+            // while this one is open, and of its generation, it is this call's.
+            let in_slot = current
+                .slot
+                .get()
+                .is_some_and(|slot| std::ptr::eq(slot, self.slot));
+            if in_slot && !self.is_unlisted() && self.record.end.is_open(self.generation) {
+                self.record.end.end_owned(outcome, clock::ticks());
             } else {
                 self.end_from_outside(outcome);
             }
-            if mine && let Some(before) = self.before {
+            if self.is_current {
                 let open = if self.kind == Kind::Scope {
                     &current.scope
                 } else {
                     &current.leaf
                 };
-                if open.get() == number {
-                    open.set(before);
+                if open.get() == self.number {
+                    open.set(self.before);
                 }
             }
         });
@@ -386,19 +403,20 @@ impl OpenCall {
         let Some(process) = process::existing() else {
             return;
         };
-        let Begun {
-            record,
-            number,
-            generation,
-            unlisted,
-        } = self.begun;
         let tick = clock::ticks();
-        let ended = if unlisted {
-            find(process, number).is_some_and(|(chunk, _)| {
-                unlisted::end(process, chunk, number & 0xff, generation, outcome, tick)
+        let ended = if self.is_unlisted() {
+            find(process, self.number).is_some_and(|(chunk, _)| {
+                unlisted::end(
+                    process,
+                    chunk,
+                    self.number & 0xff,
+                    self.generation,
+                    outcome,
+                    tick,
+                )
             })
         } else {
-            record.end.try_end(generation, outcome, tick)
+            self.record.end.try_end(self.generation, outcome, tick)
         };
         if !ended {
             process.counters.late_spans.fetch_add(1, Ordering::Relaxed);
@@ -406,17 +424,25 @@ impl OpenCall {
     }
 
     fn change(&self, change: Change<'_>) {
-        let Begun {
-            record,
-            number,
-            generation,
-            unlisted,
-        } = self.begun;
-        let mine = context::with(|current| current.is_in(self.slot, self.slot_generation));
-        if mine {
-            apply(self.slot, self.slot_generation, record, unlisted, change);
-        } else {
-            change_numbered(number, generation, change);
+        let generation = context::with(|current| {
+            let in_slot = current
+                .slot
+                .get()
+                .is_some_and(|slot| std::ptr::eq(slot, self.slot));
+            let mine = in_slot && self.record.end.is_open(self.generation);
+            mine.then(|| current.generation.get())
+        });
+        match generation {
+            Some(generation) => {
+                apply(
+                    self.slot,
+                    generation,
+                    self.record,
+                    self.is_unlisted(),
+                    change,
+                );
+            }
+            None => drop(change_numbered(self.number, self.generation, change)),
         }
     }
 }
@@ -427,14 +453,6 @@ impl Span {
     pub const fn none() -> Self {
         Self {
             call: None,
-            _not_send: PhantomData,
-        }
-    }
-
-    #[inline(always)]
-    fn open(call: OpenCall) -> Self {
-        Self {
-            call: Some(call),
             _not_send: PhantomData,
         }
     }
@@ -493,10 +511,11 @@ impl Span {
 
     /// Ends it with an outcome. [`Outcome::Open`] counts as ok.
     #[inline(always)]
-    pub fn end(mut self, outcome: Outcome) {
-        if let Some(call) = self.call.take() {
+    pub fn end(self, outcome: Outcome) {
+        if let Some(call) = &self.call {
             call.end(code(outcome));
         }
+        std::mem::forget(self);
     }
 
     /// Ends it as failed.
@@ -527,7 +546,7 @@ impl Span {
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(call) = self.call.take() {
+        if let Some(call) = &self.call {
             call.end(if std::thread::panicking() { ERROR } else { OK });
         }
     }
@@ -571,10 +590,8 @@ impl OpenCall {
             } else {
                 &current.leaf
             };
-            if let Some(before) = self.before
-                && open.get() == self.begun.number
-            {
-                open.set(before);
+            if self.is_current && open.get() == self.number {
+                open.set(self.before);
             }
         });
     }
@@ -582,7 +599,12 @@ impl OpenCall {
     /// Is its thread's open scope or leaf while `f` runs.
     fn inside<R>(&self, f: impl FnOnce() -> R) -> R {
         let restore = context::with(|current| {
-            let mine = current.is_in(self.slot, self.slot_generation) && !self.begun.unlisted;
+            let mine = current
+                .slot
+                .get()
+                .is_some_and(|slot| std::ptr::eq(slot, self.slot))
+                && !self.is_unlisted()
+                && self.record.end.is_open(self.generation);
             let open = if self.kind == Kind::Scope {
                 &current.scope
             } else {
@@ -590,7 +612,7 @@ impl OpenCall {
             };
             mine.then(|| Restore {
                 kind: self.kind,
-                before: open.replace(self.begun.number),
+                before: open.replace(self.number),
             })
         });
         let result = f();

@@ -60,7 +60,6 @@ pub(crate) fn begin(
         record,
         number: span_number(chunk.number, index),
         generation,
-        unlisted: true,
     })
 }
 
