@@ -1,3 +1,4 @@
 //! See every call that one web request made.
 pub mod category;
+pub mod inject;
 pub mod profile;

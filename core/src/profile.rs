@@ -304,12 +304,20 @@ impl Hook {
     /// A library whose calls are recorded.
     #[must_use]
     pub fn hooked(name: impl Into<String>) -> Self {
-        Self { name: name.into(), hooked: true, hint: None }
+        Self {
+            name: name.into(),
+            hooked: true,
+            hint: None,
+        }
     }
 
     /// A library that was seen and is not hooked, with what to do about it.
     #[must_use]
     pub fn seen(name: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name: name.into(), hooked: false, hint: Some(hint.into()) }
+        Self {
+            name: name.into(),
+            hooked: false,
+            hint: Some(hint.into()),
+        }
     }
 }
