@@ -19,17 +19,6 @@ pub use place::TAIL;
 /// The largest body, in bytes, that is held back to carry a panel, unless the host says otherwise.
 pub const DEFAULT_CAP: u64 = 4 << 20;
 
-/// Request headers taken off before the handler sees them, where the gate is open at begin: they
-/// could turn the page that was asked about into a 304, a 206 or a 412.
-pub const CONDITIONAL_REQUEST_HEADERS: [&str; 6] = [
-    "if-none-match",
-    "if-modified-since",
-    "if-range",
-    "range",
-    "if-match",
-    "if-unmodified-since",
-];
-
 /// Answer headers that state something about the body's exact bytes: false once the body was
 /// changed, so they are taken off an answer that carries a panel or was replaced by a profile.
 pub const HEADERS_ABOUT_THE_BYTES: [&str; 6] = [
