@@ -22,13 +22,18 @@ pub(crate) fn describe<'a>(
         .length(length.or_else(|| content_length(&head.headers)))
         .cap(options.max_page)
         .buffer_streams(options.buffer_streams);
-    head.headers
-        .iter()
-        .fold(answer, |answer, (name, value)| answer.header(name.as_str(), value.as_bytes()))
+    head.headers.iter().fold(answer, |answer, (name, value)| {
+        answer.header(name.as_str(), value.as_bytes())
+    })
 }
 
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Keeps the answer out of every cache, and tells what can be told in headers.
@@ -41,18 +46,27 @@ pub(crate) fn open(
     for edit in open_headers() {
         match *edit {
             HeaderEdit::Set(name, value) => {
-                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+                headers.insert(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
             }
             HeaderEdit::Remove(name) => {
                 headers.remove(name);
             }
             HeaderEdit::Append(name, value) => {
-                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+                headers.append(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
             }
         }
     }
     if let Some(reason) = not_shown {
-        headers.insert(NOT_SHOWN.clone(), HeaderValue::from_static(reason.header_value()));
+        headers.insert(
+            NOT_SHOWN.clone(),
+            HeaderValue::from_static(reason.header_value()),
+        );
     }
     if live.is_none() {
         return;
@@ -67,7 +81,11 @@ pub(crate) fn open(
 
 /// A header's value, if there is one and it can be one.
 fn header_value(text: &str) -> Option<HeaderValue> {
-    if text.is_empty() { None } else { HeaderValue::from_str(text).ok() }
+    if text.is_empty() {
+        None
+    } else {
+        HeaderValue::from_str(text).ok()
+    }
 }
 
 /// The body was changed to one of `length` bytes.
@@ -87,13 +105,21 @@ pub(crate) fn replace(head: &mut response::Parts, form: Form, profile: &Profile)
         Form::Ticket => (profile.ticket(), "text/plain; charset=utf-8"),
         _ => (profile.text(), "text/plain; charset=utf-8"),
     };
-    for name in inject::HEADERS_ABOUT_THE_BYTES.iter().chain(&inject::HEADERS_ABOUT_THE_BODY) {
+    for name in inject::HEADERS_ABOUT_THE_BYTES
+        .iter()
+        .chain(&inject::HEADERS_ABOUT_THE_BODY)
+    {
         head.headers.remove(*name);
     }
-    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    head.headers.insert(header::CONTENT_LENGTH, text.len().into());
+    head.headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    head.headers
+        .insert(header::CONTENT_LENGTH, text.len().into());
     // A detail may look like HTML; the answer is none.
-    head.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    head.headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Ok(status) = StatusCode::from_u16(inject::replaced_status(head.status.as_u16())) {
         head.status = status;
     }

@@ -66,7 +66,11 @@ impl Asked {
             return None;
         }
         let head = ask_later.then(|| Box::new(copy_of(head)));
-        Some(Self { form: asked.form, verdict: asked.verdict, head })
+        Some(Self {
+            form: asked.form,
+            verdict: asked.verdict,
+            head,
+        })
     }
 
     /// Who looks, where a token said so.
@@ -95,7 +99,11 @@ impl Asked {
     ) -> Option<Form> {
         let mut verdict = self.verdict;
         if let (Some(predicate), Some(head)) = (predicate, &self.head) {
-            let asking = Asking { request: head, response, live };
+            let asking = Asking {
+                request: head,
+                response,
+                live,
+            };
             let answer = catch_unwind(AssertUnwindSafe(|| predicate(&asking)));
             verdict = verdict.decide(answer.map_or(Answer::Failed, Answer::from));
         }

@@ -68,7 +68,11 @@ enum EndAt {
 impl<B: Body<Data = Bytes>> ProfiledBody<B> {
     /// The body of a request that another layer ends.
     pub(crate) fn joined(body: B) -> Self {
-        Self { inner: Inner::Own { body }, ending: None, end: EndAt::Itself }
+        Self {
+            inner: Inner::Own { body },
+            ending: None,
+            end: EndAt::Itself,
+        }
     }
 
     pub(crate) fn own(body: B, ending: Ending, wire: Wire) -> Self {
@@ -77,9 +81,28 @@ impl<B: Body<Data = Bytes>> ProfiledBody<B> {
 
     /// The frames that were held back, then the error or the rest, if any. `exact` says whether
     /// the whole length was known beforehand.
-    pub(crate) fn replay(held: Held<B>, rest: Option<Pin<Box<B>>>, ending: Ending, wire: Wire) -> Self {
-        let Held { frames, error, exact, .. } = held;
-        Self::of(Inner::Replay { held: frames, error, exact, rest }, ending, wire)
+    pub(crate) fn replay(
+        held: Held<B>,
+        rest: Option<Pin<Box<B>>>,
+        ending: Ending,
+        wire: Wire,
+    ) -> Self {
+        let Held {
+            frames,
+            error,
+            exact,
+            ..
+        } = held;
+        Self::of(
+            Inner::Replay {
+                held: frames,
+                error,
+                exact,
+                rest,
+            },
+            ending,
+            wire,
+        )
     }
 
     pub(crate) fn made(page: Bytes, trailers: Option<HeaderMap>, ending: Ending) -> Self {
@@ -93,10 +116,21 @@ impl<B: Body<Data = Bytes>> ProfiledBody<B> {
         }
         let end = match (wire, inner.size_hint().exact()) {
             (Wire { no_body: true, .. }, _) => EndAt::Drop,
-            (Wire { content_length: Some(bytes), .. }, _) | (_, Some(bytes)) => EndAt::Bytes(bytes),
+            (
+                Wire {
+                    content_length: Some(bytes),
+                    ..
+                },
+                _,
+            )
+            | (_, Some(bytes)) => EndAt::Bytes(bytes),
             _ => EndAt::Itself,
         };
-        Self { inner, ending: Some(ending), end }
+        Self {
+            inner,
+            ending: Some(ending),
+            end,
+        }
     }
 
     /// The body is dropped: at its end, or before.
@@ -181,7 +215,9 @@ impl<B: Body<Data = Bytes>> Inner<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project() {
             InnerPin::Own { body } => body.poll_frame(cx),
-            InnerPin::Replay { held, error, rest, .. } => {
+            InnerPin::Replay {
+                held, error, rest, ..
+            } => {
                 if let Some(frame) = held.pop_front() {
                     return Poll::Ready(Some(Ok(frame)));
                 }
@@ -195,7 +231,10 @@ impl<B: Body<Data = Bytes>> Inner<B> {
             }
             InnerPin::Made { page, trailers } => {
                 let data = page.take().map(Frame::data);
-                Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+                Poll::Ready(
+                    data.or_else(|| trailers.take().map(Frame::trailers))
+                        .map(Ok),
+                )
             }
             InnerPin::Gone => Poll::Ready(None),
         }
@@ -204,10 +243,10 @@ impl<B: Body<Data = Bytes>> Inner<B> {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own { body } => body.is_end_stream(),
-            Self::Replay { held, error, rest, .. } => {
-                held.is_empty()
-                    && error.is_none()
-                    && rest.as_ref().is_none_or(Body::is_end_stream)
+            Self::Replay {
+                held, error, rest, ..
+            } => {
+                held.is_empty() && error.is_none() && rest.as_ref().is_none_or(Body::is_end_stream)
             }
             Self::Made { page, trailers } => page.is_none() && trailers.is_none(),
             Self::Gone => true,
@@ -217,11 +256,22 @@ impl<B: Body<Data = Bytes>> Inner<B> {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own { body } => body.size_hint(),
-            Self::Replay { held, exact, rest, .. } => {
-                let data = held.iter().filter_map(Frame::data_ref).map(|d| d.len() as u64).sum();
-                let rest = rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+            Self::Replay {
+                held, exact, rest, ..
+            } => {
+                let data = held
+                    .iter()
+                    .filter_map(Frame::data_ref)
+                    .map(|d| d.len() as u64)
+                    .sum();
+                let rest = rest
+                    .as_ref()
+                    .map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
                 let upper = rest.upper().filter(|_| *exact);
-                hint(rest.lower().saturating_add(data), upper.map(|u| u.saturating_add(data)))
+                hint(
+                    rest.lower().saturating_add(data),
+                    upper.map(|u| u.saturating_add(data)),
+                )
             }
             Self::Made { page, trailers } => {
                 let length = page.as_ref().map_or(0, Bytes::len) as u64;
@@ -244,6 +294,8 @@ fn hint(lower: u64, upper: Option<u64>) -> SizeHint {
 
 impl<B: Body<Data = Bytes>> fmt::Debug for ProfiledBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProfiledBody").field("ending", &self.ending).finish_non_exhaustive()
+        f.debug_struct("ProfiledBody")
+            .field("ending", &self.ending)
+            .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,12 @@ pub(crate) struct Ending {
 
 impl Ending {
     pub(crate) fn new(request: Request) -> Self {
-        Self { request, status: None, sent: 0, over: false }
+        Self {
+            request,
+            status: None,
+            sent: 0,
+            over: false,
+        }
     }
 
     pub(crate) fn request(&self) -> &Request {

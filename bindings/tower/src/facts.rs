@@ -104,7 +104,9 @@ fn peer(_: &request::Parts) -> Option<String> {
 /// The route's template, if the router has told it.
 #[cfg(feature = "axum")]
 pub(crate) fn route(head: &request::Parts) -> Option<&str> {
-    head.extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
+    head.extensions
+        .get::<axum::extract::MatchedPath>()
+        .map(axum::extract::MatchedPath::as_str)
 }
 
 #[cfg(not(feature = "axum"))]
@@ -115,5 +117,7 @@ pub(crate) fn route(_: &request::Parts) -> Option<&str> {
 /// The path of a gRPC call, which is its route as soon as the server has answered that it knows it.
 pub(crate) fn grpc_method(head: &request::Parts) -> Option<String> {
     let content_type = head.headers.get(header::CONTENT_TYPE)?.as_bytes();
-    content_type.starts_with(b"application/grpc").then(|| head.uri.path().to_owned())
+    content_type
+        .starts_with(b"application/grpc")
+        .then(|| head.uri.path().to_owned())
 }

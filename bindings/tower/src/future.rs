@@ -74,14 +74,21 @@ enum Aim {
 
 impl<F, B: Body<Data = Bytes>> ResponseFuture<F, B> {
     pub(crate) fn joining(future: SpanFuture<F>) -> Self {
-        Self { state: State::Joined { future } }
+        Self {
+            state: State::Joined { future },
+        }
     }
 }
 
 impl<F: Future, B: Body<Data = Bytes>> ResponseFuture<F, B> {
     pub(crate) fn handling(future: F, visit: Visit) -> Self {
         let future = visit.ending.request().wrap(future);
-        Self { state: State::Handling { future, visit: Some(visit) } }
+        Self {
+            state: State::Handling {
+                future,
+                visit: Some(visit),
+            },
+        }
     }
 }
 
@@ -104,9 +111,14 @@ where
                 }
                 StatePin::Handling { future, visit } => {
                     // Only a future polled after its end has none.
-                    let Some(known) = visit.as_mut() else { return Poll::Pending };
-                    let response =
-                        ready!(known.ending.guard("panic in the handler", || future.poll(cx)));
+                    let Some(known) = visit.as_mut() else {
+                        return Poll::Pending;
+                    };
+                    let response = ready!(
+                        known
+                            .ending
+                            .guard("panic in the handler", || future.poll(cx))
+                    );
                     match (response, visit.take()) {
                         (Ok(response), Some(visit)) => visit.answered(response),
                         (Err(error), Some(mut visit)) => {
@@ -117,7 +129,9 @@ where
                     }
                 }
                 StatePin::Holding { holding } => {
-                    let Some(known) = holding.as_mut() else { return Poll::Pending };
+                    let Some(known) = holding.as_mut() else {
+                        return Poll::Pending;
+                    };
                     let end = ready!(known.poll_end(cx));
                     match holding.take() {
                         Some(holding) => Step::Ready(Ok(holding.answer(end))),
@@ -127,7 +141,9 @@ where
                 StatePin::Done => return Poll::Pending,
             };
             match next {
-                Step::Hold(holding) => state.set(State::Holding { holding: Some(holding) }),
+                Step::Hold(holding) => state.set(State::Holding {
+                    holding: Some(holding),
+                }),
                 Step::Ready(result) => {
                     state.set(State::Done);
                     return Poll::Ready(result);
@@ -154,7 +170,11 @@ impl Visit {
         self.ending.answered(head.status.as_u16());
         self.take_grpc_route(&head);
         let form = self.asked.take().and_then(|asked| {
-            let Options { profiler, predicate, .. } = &*self.options;
+            let Options {
+                profiler,
+                predicate,
+                ..
+            } = &*self.options;
             asked.decide(profiler, predicate.as_ref(), &head, self.ending.request())
         });
         match form.map(|form| self.aim(form, &head, &body)) {
@@ -174,19 +194,25 @@ impl Visit {
             }
             Some(Ok(aim)) => {
                 let exact = body.size_hint().exact().is_some();
-                let held = Held { frames: VecDeque::new(), bytes: 0, error: None, exact };
-                Step::Hold(Holding { body: Box::pin(body), held, head, aim, visit: self })
+                let held = Held {
+                    frames: VecDeque::new(),
+                    bytes: 0,
+                    error: None,
+                    exact,
+                };
+                Step::Hold(Holding {
+                    body: Box::pin(body),
+                    held,
+                    head,
+                    aim,
+                    visit: self,
+                })
             }
         }
     }
 
     /// What can be done with this answer for the form that was asked for.
-    fn aim<B: Body>(
-        &self,
-        form: Form,
-        head: &response::Parts,
-        body: &B,
-    ) -> Result<Aim, NotShown> {
+    fn aim<B: Body>(&self, form: Form, head: &response::Parts, body: &B) -> Result<Aim, NotShown> {
         if self.ending.request().is_none() {
             return Err(NotShown::NotObserved);
         }
@@ -203,7 +229,10 @@ impl Visit {
     /// A gRPC method is a template, once the server has not said that it is none of its.
     fn take_grpc_route(&mut self, head: &response::Parts) {
         if let Some(method) = self.grpc_method.take() {
-            let unimplemented = head.headers.get("grpc-status").is_some_and(|code| code == "12");
+            let unimplemented = head
+                .headers
+                .get("grpc-status")
+                .is_some_and(|code| code == "12");
             if !unimplemented {
                 self.ending.request().set_route(&method);
             }
@@ -216,7 +245,10 @@ impl Visit {
             || status.is_informational()
             || matches!(status.as_u16(), 204 | 304)
             || (self.method == Method::CONNECT && status.is_success());
-        Wire { no_body, content_length: answer::content_length(&head.headers) }
+        Wire {
+            no_body,
+            content_length: answer::content_length(&head.headers),
+        }
     }
 
     /// The profile of this moment, which is what the answer shows.
@@ -235,7 +267,12 @@ impl Visit {
         body: impl FnOnce(Ending, Wire) -> ProfiledBody<B>,
     ) -> Response<ProfiledBody<B>> {
         let profile = self.snapshot();
-        answer::open(&mut head.headers, self.ending.request(), &profile, Some(reason));
+        answer::open(
+            &mut head.headers,
+            self.ending.request(),
+            &profile,
+            Some(reason),
+        );
         let wire = self.wire(&head);
         Response::from_parts(head, body(self.ending, wire))
     }
@@ -256,16 +293,22 @@ impl Visit {
                     (Bytes::from(changed), trailers)
                 }
                 Err(reason) => {
-                    answer::open(&mut head.headers, self.ending.request(), &profile, Some(reason));
+                    answer::open(
+                        &mut head.headers,
+                        self.ending.request(),
+                        &profile,
+                        Some(reason),
+                    );
                     return Response::from_parts(
                         head,
                         ProfiledBody::made(page, trailers, self.ending),
                     );
                 }
             },
-            Aim::Replace(form) => {
-                (Bytes::from(answer::replace(&mut head, form, &profile)), None)
-            }
+            Aim::Replace(form) => (
+                Bytes::from(answer::replace(&mut head, form, &profile)),
+                None,
+            ),
         };
         answer::open(&mut head.headers, self.ending.request(), &profile, None);
         Response::from_parts(head, ProfiledBody::made(page, trailers, self.ending))
@@ -273,7 +316,9 @@ impl Visit {
 }
 
 fn is_endless(head: &response::Parts) -> bool {
-    head.headers.get(header::CONTENT_TYPE).is_some_and(|ct| inject::is_endless(ct.as_bytes()))
+    head.headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|ct| inject::is_endless(ct.as_bytes()))
 }
 
 /// Why holding back is over.
@@ -291,9 +336,13 @@ where
 {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let Self { body, visit, held, .. } = self;
+            let Self {
+                body, visit, held, ..
+            } = self;
             let frame = ready!(
-                visit.ending.observe("panic in the body", || body.as_mut().poll_frame(cx))
+                visit
+                    .ending
+                    .observe("panic in the body", || body.as_mut().poll_frame(cx))
             );
             match frame {
                 None => return Poll::Ready(End::Whole),
@@ -314,7 +363,13 @@ where
     }
 
     fn answer(self, end: End) -> Response<ProfiledBody<B>> {
-        let Self { body, held, head, aim, mut visit } = self;
+        let Self {
+            body,
+            held,
+            head,
+            aim,
+            mut visit,
+        } = self;
         let rest = matches!(end, End::TooLarge).then_some(body);
         match (aim, end) {
             (Aim::Replace(_), _) => {
@@ -347,7 +402,10 @@ impl<B: Body> Held<B> {
     fn into_page(self) -> (Bytes, Option<http::HeaderMap>) {
         let mut trailers = None;
         let mut pieces = self.frames.into_iter().filter_map(|frame: Frame<Bytes>| {
-            frame.into_data().map_err(|other| trailers = other.into_trailers().ok()).ok()
+            frame
+                .into_data()
+                .map_err(|other| trailers = other.into_trailers().ok())
+                .ok()
         });
         let first = pieces.next().unwrap_or_default();
         let mut rest = pieces.peekable();

@@ -141,7 +141,10 @@ impl<S> Layer<S> for IoprofilerLayer {
     type Service = Ioprofiler<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Ioprofiler { inner, options: Arc::clone(&self.options) }
+        Ioprofiler {
+            inner,
+            options: Arc::clone(&self.options),
+        }
     }
 }
 
@@ -193,7 +196,9 @@ where
         };
         let inner = &mut self.inner;
         let request = http::Request::from_parts(head, body);
-        let future = visit.ending.observe("panic in the handler", || inner.call(request));
+        let future = visit
+            .ending
+            .observe("panic in the handler", || inner.call(request));
         ResponseFuture::handling(future, visit)
     }
 }

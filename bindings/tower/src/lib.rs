@@ -2,7 +2,6 @@
 //! [`tower_service::Service`] over bodies of [`bytes::Bytes`].
 //!
 //! ```no_run
-//! # #[cfg(feature = "axum")] mod needs_axum {
 //! use axum::{Router, response::Html, routing::get};
 //! use ioprofiler::{Profiler, gate::Gate};
 //! use ioprofiler_tower::IoprofilerLayer;
@@ -18,7 +17,6 @@
 //!     let profiler = Profiler::builder().gate(Gate::this_machine()).build()?;
 //!     Ok(Router::new().route("/listing/{id}", get(listing)).layer(IoprofilerLayer::new(profiler)))
 //! }
-//! # }
 //! ```
 //!
 //! # What it does
@@ -48,7 +46,6 @@
 //!    in the answer's extensions, or in the request's groups (`ioprofiler::current().add_group`).
 //!
 //! ```
-//! # #[cfg(feature = "axum")] mod needs_axum {
 //! use axum::{Router, response::Html, routing::get};
 //! use tower::ServiceBuilder;
 //! use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
@@ -64,7 +61,6 @@
 //!                 .layer(ioprofiler),
 //!         )
 //! }
-//! # }
 //! ```
 //!
 //! In axum, `Router::layer` runs behind the routing, which is where the route's template is known.
