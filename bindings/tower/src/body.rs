@@ -47,7 +47,7 @@ pin_project! {
         // The handler's body, untouched.
         Own { #[pin] body: B },
         // The same, after its beginning was held back in vain.
-        Replay { held: VecDeque<Frame<Bytes>>, error: Option<B::Error>, exact: bool, rest: Option<Pin<Box<B>>> },
+        Replay { held: VecDeque<Frame<Bytes>>, error: Option<B::Error>, flushed: bool, exact: bool, rest: Option<Pin<Box<B>>> },
         // What was made of it.
         Made { page: Option<Bytes>, trailers: Option<HeaderMap> },
         Gone,
@@ -97,6 +97,7 @@ impl<B: Body<Data = Bytes>> ProfiledBody<B> {
             Inner::Replay {
                 held: frames,
                 error,
+                flushed: false,
                 exact,
                 rest,
             },
@@ -189,7 +190,8 @@ where
         match &frame {
             Some(Ok(frame)) => {
                 ending.add_sent(frame.data_ref().map_or(0, Bytes::len));
-                if this.inner.is_end_stream() {
+                // Behind trailers comes nothing, and not every server asks.
+                if frame.is_trailers() || this.inner.is_end_stream() {
                     ending.finish();
                 }
             }
@@ -216,10 +218,19 @@ impl<B: Body<Data = Bytes>> Inner<B> {
         match self.project() {
             InnerPin::Own { body } => body.poll_frame(cx),
             InnerPin::Replay {
-                held, error, rest, ..
+                held,
+                error,
+                flushed,
+                rest,
+                ..
             } => {
                 if let Some(frame) = held.pop_front() {
                     return Poll::Ready(Some(Ok(frame)));
+                }
+                if error.is_some() && !std::mem::replace(flushed, true) {
+                    // A server that meets an error drops what it has not sent yet: let it send.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 if let Some(error) = error.take() {
                     return Poll::Ready(Some(Err(error)));

@@ -153,7 +153,6 @@ where
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "moved once, never kept")]
 enum Step<B: Body<Data = Bytes>, E> {
     Ready(Result<Response<ProfiledBody<B>>, E>),
     Hold(Holding<B>),

@@ -34,7 +34,7 @@ fn assert_panel(answer: &Answer, before: &str, behind: &str) {
     }
     let document = Html::parse_document(&text);
     let children = Selector::parse("body > *").unwrap();
-    let last = document.select(&children).last().unwrap();
+    let last = document.select(&children).next_back().unwrap();
     let without = Html::parse_document(&format!("{before}{behind}"));
     assert_eq!(
         document.select(&children).count(),
