@@ -267,45 +267,57 @@ fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((pair.get(..at)?, pair.get(at + 1..)?))
 }
 
+/// Positions that [`mentions`] looks at in one go.
+const BLOCK: usize = 32;
+
 /// Whether `text` contains `word`.
 ///
-/// Two bytes of the word are compared at once over blocks of 32 positions, in a form that the
-/// compiler turns into vector instructions; only a block where both stand at their distance is
-/// looked at closely.
+/// Three bytes of the word are compared at once over blocks of 32 positions, in a form that the
+/// compiler turns into vector instructions; only where all stand at their distance is the text
+/// looked at closely. The last block overlaps the one before it, so nothing is left over.
 #[inline]
 fn mentions(text: &[u8], word: &[u8]) -> bool {
-    const BLOCK: usize = 32;
     let Some(places) = (text.len() + 1).checked_sub(word.len()) else {
         return false;
     };
-    let (early, late) = (word.len() / 5, word.len() / 2);
-    let (Some(&a), Some(&b)) = (word.get(early), word.get(late)) else {
+    let probe = |at: usize| Some((*word.get(at)?, text.get(at..at + places)?));
+    let probes = (
+        probe(word.len() / 5),
+        probe(word.len() / 2),
+        probe(word.len().wrapping_sub(1)),
+    );
+    let (Some((a, first)), Some((b, second)), Some((c, third))) = probes else {
         return false;
     };
-    let (Some(first), Some(second)) = (
-        text.get(early..early + places),
-        text.get(late..late + places),
-    ) else {
-        return false;
-    };
-    let (mut blocks_a, mut blocks_b) = (first.chunks_exact(BLOCK), second.chunks_exact(BLOCK));
-    let mut from = 0;
-    for (block_a, block_b) in blocks_a.by_ref().zip(blocks_b.by_ref()) {
+    let in_block = |x: &[u8; BLOCK], y: &[u8; BLOCK], z: &[u8; BLOCK]| {
         let mut seen = 0;
-        for (&x, &y) in block_a.iter().zip(block_b) {
-            seen |= u8::from(x == a) & u8::from(y == b);
+        for ((&x, &y), &z) in x.iter().zip(y).zip(z) {
+            seen |= u8::from(x == a) & u8::from(y == b) & u8::from(z == c);
         }
-        if seen != 0 && word_within(text, word, from, BLOCK) {
-            return true;
+        seen != 0
+    };
+    let seen = match (first.last_chunk(), second.last_chunk(), third.last_chunk()) {
+        (Some(x), Some(y), Some(z)) => {
+            let (xs, ys, zs) = (
+                first.as_chunks().0,
+                second.as_chunks().0,
+                third.as_chunks().0,
+            );
+            in_block(x, y, z)
+                || xs
+                    .iter()
+                    .zip(ys)
+                    .zip(zs)
+                    .any(|((x, y), z)| in_block(x, y, z))
         }
-        from += BLOCK;
-    }
-    word_within(text, word, from, places - from)
+        _ => first.iter().zip(second).any(|(&x, &y)| (x == a) & (y == b)),
+    };
+    seen && contains(text, word)
 }
 
-fn word_within(text: &[u8], word: &[u8], from: usize, places: usize) -> bool {
-    text.get(from..from + places + word.len() - 1)
-        .is_some_and(|part| part.windows(word.len()).any(|window| window == word))
+#[cold]
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
 }
 
 #[cfg(test)]
