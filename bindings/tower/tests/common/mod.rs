@@ -26,10 +26,15 @@ pub(crate) fn profiler(gate: Gate) -> Profiler {
     Profiler::builder().gate(gate).build().unwrap()
 }
 
+/// The profiles of the requests that are finished by now.
+pub(crate) fn finished_now(profiler: &Profiler) -> Vec<ProfileData> {
+    profiler.0.finished.lock().unwrap().clone()
+}
+
 /// The profiles of the finished requests, once there are so many.
 pub(crate) async fn finished(profiler: &Profiler, at_least: usize) -> Vec<ProfileData> {
     for _ in 0..500 {
-        let finished = profiler.0.finished.lock().unwrap().clone();
+        let finished = finished_now(profiler);
         if finished.len() >= at_least {
             return finished;
         }
@@ -45,6 +50,7 @@ pub(crate) async fn only(profiler: &Profiler) -> ProfileData {
     all.remove(0)
 }
 
+/// The reasons for which requests were refused, in order.
 pub(crate) fn refusals(profiler: &Profiler) -> Vec<String> {
     profiler.0.refusals.lock().unwrap().clone()
 }
