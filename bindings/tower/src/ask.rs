@@ -62,7 +62,7 @@ impl Asked {
         if let Some(refusal) = asked.verdict.refusal()
             && !ask_later
         {
-            profiler.refused(refusal.as_str());
+            profiler.refused(refusal);
             return None;
         }
         let head = ask_later.then(|| Box::new(copy_of(head)));
@@ -108,7 +108,7 @@ impl Asked {
             verdict = verdict.decide(answer.map_or(Answer::Failed, Answer::from));
         }
         if let Some(refusal) = verdict.refusal() {
-            profiler.refused(refusal.as_str());
+            profiler.refused(refusal);
             return None;
         }
         Some(self.form)

@@ -35,6 +35,7 @@ pin_project! {
     /// context. Dropped before it is ready, it finishes the request as aborted.
     pub struct ResponseFuture<F, B>
     where
+        F: Future,
         B: Body<Data = Bytes>,
     {
         #[pin]
@@ -46,6 +47,7 @@ pin_project! {
     #[project = StatePin]
     enum State<F, B>
     where
+        F: Future,
         B: Body<Data = Bytes>,
     {
         Joined { #[pin] future: SpanFuture<F> },
@@ -72,15 +74,13 @@ enum Aim {
     Replace(Form),
 }
 
-impl<F, B: Body<Data = Bytes>> ResponseFuture<F, B> {
+impl<F: Future, B: Body<Data = Bytes>> ResponseFuture<F, B> {
     pub(crate) fn joining(future: SpanFuture<F>) -> Self {
         Self {
             state: State::Joined { future },
         }
     }
-}
 
-impl<F: Future, B: Body<Data = Bytes>> ResponseFuture<F, B> {
     pub(crate) fn handling(future: F, visit: Visit) -> Self {
         let future = visit.ending.request().wrap(future);
         Self {
@@ -418,7 +418,7 @@ impl<B: Body> Held<B> {
     }
 }
 
-impl<F, B: Body<Data = Bytes>> fmt::Debug for ResponseFuture<F, B> {
+impl<F: Future, B: Body<Data = Bytes>> fmt::Debug for ResponseFuture<F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, request};
 use http_body::Body;
 use ioprofiler::gate::Gate;
-use ioprofiler::{Hook, Profiler, Request, inject};
+use ioprofiler::{Category, Hook, Profiler, Request, inject};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -17,6 +17,9 @@ use crate::body::ProfiledBody;
 use crate::ending::Ending;
 use crate::facts;
 use crate::future::{ResponseFuture, Visit};
+
+/// What a layer is to a request that another one has begun.
+static JOINED: Category = Category::scope("tower");
 
 /// Observes each request of a service, and shows its profile to those who ask for it and may see
 /// it.
@@ -219,7 +222,7 @@ impl<S> Ioprofiler<S> {
         if let Some(route) = route {
             live.set_route(route);
         }
-        let scope = ioprofiler::scope("tower", route.unwrap_or(head.uri.path()));
+        let scope = ioprofiler::scope(&JOINED, route.unwrap_or(head.uri.path()));
         let future = self.inner.call(http::Request::from_parts(head, body));
         ResponseFuture::joining(scope.wrap(future))
     }

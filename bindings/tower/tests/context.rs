@@ -222,7 +222,7 @@ async fn a_gate_without_its_callable_is_closed() {
         get_page(address, "/html?ioprofiler=1").await.text(),
         common::PAGE
     );
-    assert_eq!(refusals(&profiler), ["the callable was not asked"]);
+    assert_eq!(refusals(&profiler), [("the callable was not asked", 1)]);
 }
 
 /// Over HTTP/2 the host comes as authority, and trailers need nobody's leave.

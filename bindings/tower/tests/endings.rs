@@ -351,7 +351,7 @@ async fn a_failing_service() {
 
 #[tokio::test]
 async fn hints_and_ends_are_the_handlers() {
-    let layer = IoprofilerLayer::new(profiler(Gate::closed()));
+    let layer = IoprofilerLayer::new(profiler(Gate::closed()).clone());
     for text in ["", "four"] {
         let service = layer.layer(service_fn(|_: http::Request<Body>| async move {
             Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(text))))

@@ -5,14 +5,15 @@ mod common;
 use std::net::SocketAddr;
 
 use axum::Router;
-use common::{Answer, PAGE, app, finished, get_page, only, profiler, refusals, request, serve};
-use ioprofiler::Profiler;
+use common::{
+    Answer, PAGE, Watched, app, finished, get_page, only, profiler, refusals, request, serve,
+};
 use ioprofiler::gate::{Gate, TokenKeys};
 use ioprofiler_tower::IoprofilerLayer;
 use scraper::{Html, Selector};
 use tower_http::compression::CompressionLayer;
 
-async fn open(change: impl FnOnce(IoprofilerLayer) -> IoprofilerLayer) -> (Profiler, SocketAddr) {
+async fn open(change: impl FnOnce(IoprofilerLayer) -> IoprofilerLayer) -> (Watched, SocketAddr) {
     let profiler = profiler(Gate::everyone());
     let layer = change(IoprofilerLayer::new(profiler.clone()));
     (profiler, serve(app().layer(layer)).await)
@@ -353,7 +354,7 @@ async fn a_token_opens_and_says_who() {
         (refused.text(), refused.header("etag")),
         (PAGE, Some("\"5\""))
     );
-    assert_eq!(refusals(&profiler), ["no token"]);
+    assert_eq!(refusals(&profiler), [("no token", 1)]);
 }
 
 #[tokio::test]
@@ -391,7 +392,7 @@ async fn the_hosts_gate_is_asked_last() {
     );
     assert_eq!(
         refusals(&profiler),
-        ["the callable failed", "the callable said no"]
+        [("the callable failed", 1), ("the callable said no", 1)]
     );
     // Not asked for: not called.
     assert_eq!(get_page(everybody, "/json").await.status, 200);
@@ -400,7 +401,7 @@ async fn the_hosts_gate_is_asked_last() {
 #[tokio::test]
 async fn under_a_later_verdict_conditions_stay() {
     let profiler = profiler(Gate::closed());
-    let layer = IoprofilerLayer::new(profiler).gate(|_| true);
+    let layer = IoprofilerLayer::new(profiler.clone()).gate(|_| true);
     let address = serve(app().layer(layer)).await;
     let line = "GET /conditional?ioprofiler=1";
     let not_modified = request(address, line, "If-None-Match: \"5\"\r\n").await;

@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use ioprofiler::gate::Gate;
-use ioprofiler::{ProfileData, Profiler};
+use ioprofiler::{MemorySink, ProfileData, Profiler};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,17 +22,39 @@ pub(crate) const PAGE: &str = "<!doctype html><html><head><title>a listing</titl
     <body><script>var end = '</body>';</script><p>hello</p></body></html>\n";
 
 /// A profiler whose finished requests are kept.
-pub(crate) fn profiler(gate: Gate) -> Profiler {
-    Profiler::builder().gate(gate).build().unwrap()
+pub(crate) struct Watched {
+    profiler: Profiler,
+    memory: MemorySink,
+}
+
+/// `watched.clone()` is the profiler's.
+impl std::ops::Deref for Watched {
+    type Target = Profiler;
+
+    fn deref(&self) -> &Profiler {
+        &self.profiler
+    }
+}
+
+pub(crate) fn profiler(gate: Gate) -> Watched {
+    let memory = MemorySink::new(10_000);
+    let kept = memory.clone();
+    let profiler = Profiler::builder()
+        .gate(gate)
+        .sink(move || kept.clone())
+        .build()
+        .unwrap();
+    Watched { profiler, memory }
 }
 
 /// The profiles of the requests that are finished by now.
-pub(crate) fn finished_now(profiler: &Profiler) -> Vec<ProfileData> {
-    profiler.0.finished.lock().unwrap().clone()
+pub(crate) fn finished_now(watched: &Watched) -> Vec<ProfileData> {
+    assert!(watched.flush(Duration::from_secs(10)));
+    watched.memory.profiles()
 }
 
 /// The profiles of the finished requests, once there are so many.
-pub(crate) async fn finished(profiler: &Profiler, at_least: usize) -> Vec<ProfileData> {
+pub(crate) async fn finished(profiler: &Watched, at_least: usize) -> Vec<ProfileData> {
     for _ in 0..500 {
         let finished = finished_now(profiler);
         if finished.len() >= at_least {
@@ -44,15 +66,20 @@ pub(crate) async fn finished(profiler: &Profiler, at_least: usize) -> Vec<Profil
 }
 
 /// The one profile that there is.
-pub(crate) async fn only(profiler: &Profiler) -> ProfileData {
+pub(crate) async fn only(profiler: &Watched) -> ProfileData {
     let mut all = finished(profiler, 1).await;
     assert_eq!(all.len(), 1, "{all:#?}");
     all.remove(0)
 }
 
-/// The reasons for which requests were refused, in order.
-pub(crate) fn refusals(profiler: &Profiler) -> Vec<String> {
-    profiler.0.refusals.lock().unwrap().clone()
+/// The reasons for which requests were refused, in alphabetical order, and how often.
+pub(crate) fn refusals(profiler: &Watched) -> Vec<(&'static str, u64)> {
+    let refused = profiler.stats().refused.into_iter();
+    let mut refused: Vec<_> = refused
+        .map(|(reason, count)| (reason.as_str(), count))
+        .collect();
+    refused.sort_unstable();
+    refused
 }
 
 /// The address of an application that is now served.
