@@ -21,19 +21,28 @@ fn dialect(name: &str) -> Dialect {
 
 #[test]
 fn committed_vectors() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/fingerprint.json");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/vectors/fingerprint.json"
+    );
     let text = std::fs::read_to_string(path).expect("the vectors are committed");
     let rows: Vec<Value> = serde_json::from_str(&text).expect("an array");
     assert!(rows.len() >= 120, "{} rows", rows.len());
     let mut wrong = Vec::new();
     for row in &rows {
-        let field = |name: &str| row[name].as_str().unwrap_or_else(|| panic!("{name} in {row}"));
+        let field = |name: &str| {
+            row[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{name} in {row}"))
+        };
         let cut = row["cut"].as_bool().unwrap_or(false);
         let dialect = dialect(field("dialect"));
         let (input, expected) = (field("in"), field("out"));
         let out = fingerprint(dialect, input, cut);
         if out != expected {
-            wrong.push(format!("{dialect:?} {input:?}\n   got {out:?}\n  want {expected:?}"));
+            wrong.push(format!(
+                "{dialect:?} {input:?}\n   got {out:?}\n  want {expected:?}"
+            ));
         }
         if !out.starts_with("<unparsable") && fingerprint(dialect, &out, false) != out {
             wrong.push(format!("{dialect:?} {out:?} has another fingerprint"));
@@ -41,7 +50,12 @@ fn committed_vectors() {
         assert!(out.len() <= bound(input.len()), "{input:?}");
         assert!(!field("why").is_empty());
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]

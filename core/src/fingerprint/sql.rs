@@ -71,6 +71,10 @@ const fn classify(byte: u8) -> Class {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the loop ends at the length, at compile time"
+)]
 const CLASSES: [Class; 256] = {
     let mut classes = [Class::Control; 256];
     let mut byte = 0;

@@ -1,0 +1,48 @@
+//! Where finished profiles go.
+
+pub mod memory;
+
+use crate::profile::{RequestKind, State};
+use crate::request::Profile;
+use std::time::Duration;
+
+/// A place that finished profiles go to.
+///
+/// Called by one thread at a time, the collector's: it may take its time, but what it takes, other
+/// sinks of the same profiler wait for. A panic is caught and counted.
+pub trait Sink: Send + 'static {
+    /// Whether this request's profile is wanted. Asked where the request ended, on a page's own
+    /// thread: it must not block. A request that no sink wants costs nothing more.
+    fn wants(ended: &Ended) -> bool
+    where
+        Self: Sized,
+    {
+        let _ = ended;
+        true
+    }
+
+    /// Takes a profile. Its data is built when first read.
+    fn take(&mut self, profile: &Profile);
+
+    /// Sends what was kept back, within a deadline. `false` when that was not possible.
+    fn flush(&mut self, within: Duration) -> bool {
+        let _ = within;
+        true
+    }
+}
+
+/// What is known of a request the moment it ends, without reading its calls.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Web, job or command.
+    pub kind: RequestKind,
+    /// How it ended.
+    pub state: State,
+    /// The answer's status.
+    pub status: Option<u16>,
+    /// Whether something went wrong.
+    pub error: bool,
+    /// From begin to end. Nanoseconds.
+    pub page_ns: u64,
+}

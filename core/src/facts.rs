@@ -1,0 +1,280 @@
+//! What a request is about: as the host tells it at begin, and as a slot keeps it.
+
+use crate::profile::{FactsData, RequestKind};
+
+/// What is known of a request when it begins. Borrowed: nothing is copied before
+/// [`Profiler::begin`](crate::Profiler::begin).
+///
+/// ```
+/// use ioprofiler::Facts;
+/// let facts = Facts::web("GET", "/listing/5773453").query("ioprofiler=1").host("etsy.example");
+/// # let _ = facts;
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    pub(crate) kind: RequestKind,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) scheme: Option<&'a str>,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) protocol: Option<&'a str>,
+    pub(crate) peer: Option<&'a str>,
+    pub(crate) id: Option<&'a str>,
+    pub(crate) parent_id: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a str>,
+    pub(crate) viewer: Option<&'a str>,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) asked: bool,
+}
+
+macro_rules! optional {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        #[inline]
+        pub fn $name(mut self, value: &'a str) -> Self {
+            self.$name = Some(value);
+            self
+        }
+    )*};
+}
+
+impl<'a> Facts<'a> {
+    /// A page or an API call: method and raw path, without the query.
+    #[must_use]
+    #[inline]
+    pub fn web(method: &'a str, path: &'a str) -> Self {
+        Self {
+            kind: RequestKind::Web,
+            method,
+            path,
+            ..Self::default()
+        }
+    }
+
+    /// Work in the background, by its name.
+    #[must_use]
+    pub fn job(name: &'a str) -> Self {
+        Self {
+            kind: RequestKind::Job,
+            path: name,
+            ..Self::default()
+        }
+    }
+
+    /// A command, by its name.
+    #[must_use]
+    pub fn command(name: &'a str) -> Self {
+        Self {
+            kind: RequestKind::Command,
+            path: name,
+            ..Self::default()
+        }
+    }
+
+    optional! {
+        /// The raw query, without `?`.
+        query
+        /// `http` or `https`.
+        scheme
+        /// The Host header or authority.
+        host
+        /// `HTTP/1.1`.
+        protocol
+        /// The peer's address.
+        peer
+        /// The request's id, where the host has one; else one is made up.
+        id
+        /// The W3C `traceparent` header.
+        traceparent
+        /// Who looks at the profile, where a token said so.
+        viewer
+    }
+
+    /// Those request headers that configured formats name.
+    #[must_use]
+    pub fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Whether the request asked for its profile: under `record = asked` only such requests record
+    /// their calls.
+    #[must_use]
+    #[inline]
+    pub fn asked(mut self, asked: bool) -> Self {
+        self.asked = asked;
+        self
+    }
+
+    pub(crate) fn parent(mut self, id: &'a str) -> Self {
+        self.parent_id = Some(id);
+        self
+    }
+}
+
+/// A longer fact is cut.
+const MAX_FACT: usize = 8_192;
+/// Of a string that is kept for the slot's next request.
+const KEPT_CAPACITY: usize = 1_024;
+
+/// Texts that every request has, one after the other in one buffer.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Method,
+    Path,
+    Query,
+    Scheme,
+    Host,
+    Protocol,
+    Peer,
+    Id,
+    ParentId,
+    Traceparent,
+}
+
+const FIXED: usize = At::Traceparent as usize + 1;
+
+/// The facts of a slot. Its buffers are kept from request to request.
+#[derive(Debug, Default)]
+pub(crate) struct StoredFacts {
+    kind: RequestKind,
+    buffer: String,
+    ends: [Option<(u32, u32)>; FIXED],
+    headers: Vec<(String, String)>,
+    viewer: Option<String>,
+    route: Option<String>,
+    user: Option<String>,
+    visitor: Option<String>,
+    groups: Vec<String>,
+    status: Option<u16>,
+    bytes_out: Option<u64>,
+    error: Option<String>,
+}
+
+/// A fact that is set after begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Late<'a> {
+    Route(&'a str),
+    User(&'a str),
+    Visitor(&'a str),
+    Group(&'a str),
+    Viewer(&'a str),
+    Error(&'a str),
+    Status(u16),
+    BytesOut(u64),
+}
+
+const MAX_GROUPS: usize = 64;
+
+impl StoredFacts {
+    pub(crate) fn store(&mut self, facts: &Facts<'_>) {
+        self.kind = facts.kind;
+        self.put(At::Method, Some(facts.method));
+        self.put(At::Path, Some(facts.path));
+        self.put(At::Query, facts.query);
+        self.put(At::Scheme, facts.scheme);
+        self.put(At::Host, facts.host);
+        self.put(At::Protocol, facts.protocol);
+        self.put(At::Peer, facts.peer);
+        self.put(At::Id, facts.id);
+        self.put(At::ParentId, facts.parent_id);
+        self.put(At::Traceparent, facts.traceparent);
+        for (name, value) in facts.headers {
+            self.headers.push((bounded(name), bounded(value)));
+        }
+        self.viewer = facts.viewer.map(bounded);
+    }
+
+    #[inline]
+    fn put(&mut self, at: At, text: Option<&str>) {
+        let Some(text) = text else { return };
+        let start = self.buffer.len() as u32;
+        self.buffer.push_str(crate::text::cut_str(text, MAX_FACT));
+        if let Some(place) = self.ends.get_mut(at as usize) {
+            *place = Some((start, self.buffer.len() as u32));
+        }
+    }
+
+    fn text(&self, at: At) -> Option<&str> {
+        let (start, end) = (*self.ends.get(at as usize)?)?;
+        self.buffer.get(start as usize..end as usize)
+    }
+
+    fn owned(&self, at: At) -> Option<String> {
+        self.text(at).map(str::to_owned)
+    }
+
+    pub(crate) fn set(&mut self, late: Late<'_>) {
+        match late {
+            Late::Route(route) => self.route = Some(bounded(route)),
+            Late::User(user) => self.user = Some(bounded(user)),
+            Late::Visitor(visitor) => self.visitor = Some(bounded(visitor)),
+            Late::Viewer(viewer) => self.viewer = Some(bounded(viewer)),
+            Late::Error(error) => self.error = Some(bounded(error)),
+            Late::Status(status) => self.status = Some(status),
+            Late::BytesOut(bytes) => self.bytes_out = Some(bytes),
+            Late::Group(group) => {
+                let known = self.groups.iter().any(|known| known == group);
+                if !known && self.groups.len() < MAX_GROUPS {
+                    self.groups.push(bounded(group));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_CAPACITY);
+        self.ends = [None; FIXED];
+        self.headers.clear();
+        self.groups.clear();
+        (self.viewer, self.route, self.user, self.visitor) = (None, None, None, None);
+        (self.status, self.bytes_out, self.error) = (None, None, None);
+    }
+
+    pub(crate) fn id(&self) -> Option<String> {
+        self.owned(At::Id)
+    }
+
+    pub(crate) fn parent_id(&self) -> Option<String> {
+        self.owned(At::ParentId)
+    }
+
+    pub(crate) fn kind(&self) -> RequestKind {
+        self.kind
+    }
+
+    /// Kind, status, and whether something went wrong.
+    pub(crate) fn ending(&self) -> (RequestKind, Option<u16>, bool) {
+        (self.kind, self.status, self.error.is_some())
+    }
+
+    pub(crate) fn data(&self) -> FactsData {
+        FactsData {
+            kind: self.kind,
+            method: self.owned(At::Method).unwrap_or_default(),
+            path: self.owned(At::Path).unwrap_or_default(),
+            query: self.owned(At::Query),
+            scheme: self.owned(At::Scheme),
+            host: self.owned(At::Host),
+            protocol: self.owned(At::Protocol),
+            peer: self.owned(At::Peer),
+            traceparent: self.owned(At::Traceparent),
+            headers: self.headers.clone(),
+            route: self.route.clone(),
+            user: self.user.clone(),
+            visitor: self.visitor.clone(),
+            groups: self.groups.clone(),
+            viewer: self.viewer.clone(),
+            status: self.status,
+            bytes_out: self.bytes_out,
+            error: self.error.clone(),
+        }
+    }
+}
+
+fn bounded(text: &str) -> String {
+    crate::text::cut_str(text, MAX_FACT).to_owned()
+}

@@ -1,0 +1,285 @@
+//! Requests and spans as 64-bit integers: for hosts that cannot hold a Rust value, C first.
+//!
+//! A handle is a number and a generation of 32 bits; 0 is "none", and everything accepts it and
+//! does nothing. A handle that is stale, foreign or used twice is a counted no-op, on any thread,
+//! in any order of calls: what it pointed to is never freed, and its generation tells.
+//!
+//! ```text
+//! request  generation:32 | slot:30               | 0 | recording
+//! span     generation:32 | chunk:22 | record:8   | 1 | 1
+//! ```
+//!
+//! Bit 0 says whether calls are recorded, so that a host can leave out a call on its own side.
+
+use crate::category::CategoryId;
+use crate::lane::chunk::NO_SPAN;
+use crate::lane::span::{self, Change, Count, Late};
+use crate::lane::{Call, process, site};
+use crate::profile::Outcome;
+use crate::request::{self, Request};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const RECORDING: u64 = 1;
+const SPAN: u64 = 2;
+
+/// A request by number. It stays open until it is finished, or `request_ttl` is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RequestHandle(u64);
+
+/// A span by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SpanHandle(u64);
+
+/// The application's line that makes a call, interned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Site(usize);
+
+impl Site {
+    /// No caller.
+    pub const NONE: Self = Self(site::NONE);
+
+    /// A place in a source file. At most 8,192 a process, then none.
+    #[must_use]
+    pub fn intern(file: &str, line: u32) -> Self {
+        Self(site::intern(file, line))
+    }
+}
+
+#[cold]
+fn count_stale() {
+    if let Some(process) = process::existing() {
+        process
+            .counters
+            .stale_handles
+            .fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl RequestHandle {
+    /// No request.
+    pub const NONE: Self = Self(0);
+
+    /// Gives a request up for its number.
+    #[must_use]
+    pub fn new(request: Request) -> Self {
+        request.into_number().map_or(Self::NONE, |number| {
+            let place = u64::from(number.slot) << 2;
+            let recording = if number.recording { RECORDING } else { 0 };
+            Self((u64::from(number.generation) << 32) | place | recording)
+        })
+    }
+
+    /// From an integer that a host kept. Any integer is allowed.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The integer.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn slot(self) -> u32 {
+        (self.0 as u32) >> 2
+    }
+
+    /// The request, held; [`Request::none`] where the handle is stale, which is counted.
+    pub fn request(self) -> Request {
+        if self == Self::NONE {
+            return Request::none();
+        }
+        if self.0 & SPAN != 0 {
+            count_stale();
+            return Request::none();
+        }
+        let request = Request::from_number(self.slot(), self.generation());
+        if request.is_none() {
+            count_stale();
+        }
+        request
+    }
+
+    /// Begins a span. Its parent is a span of the same request, or none; a leaf begun inside a leaf
+    /// is part of it.
+    #[inline(always)]
+    #[must_use]
+    pub fn span(
+        self,
+        category: CategoryId,
+        detail: &[u8],
+        parent: SpanHandle,
+        site: Site,
+    ) -> SpanHandle {
+        if self.0 & (RECORDING | SPAN) != RECORDING {
+            return self.not_recording();
+        }
+        let slot = process::existing().and_then(|process| process.slot(self.slot()));
+        let Some(slot) = slot.filter(|slot| slot.is_live(self.generation())) else {
+            count_stale();
+            return SpanHandle::NONE;
+        };
+        let parent = parent.number();
+        span::begin_numbered(slot, self.generation(), category, detail, parent, site.0)
+            .map_or(SpanHandle::NONE, |begun| {
+                SpanHandle::new(begun.number, begun.generation)
+            })
+    }
+
+    #[cold]
+    fn not_recording(self) -> SpanHandle {
+        if self.0 & SPAN != 0 {
+            count_stale();
+        }
+        SpanHandle::NONE
+    }
+
+    /// Records a call that is over: it ended `ended_ago` before now and took `duration`.
+    pub fn add_span(self, call: PastCall<'_>) {
+        if self.0 & (RECORDING | SPAN) != RECORDING {
+            return;
+        }
+        let slot = process::existing().and_then(|process| process.slot(self.slot()));
+        let Some(slot) = slot.filter(|slot| slot.is_live(self.generation())) else {
+            count_stale();
+            return;
+        };
+        let PastCall {
+            category,
+            detail,
+            parent,
+            site,
+            ended_ago,
+            duration,
+            outcome,
+        } = call;
+        let call = Call {
+            category,
+            detail,
+            caller: site.0,
+            parent: parent.number(),
+            inner: false,
+        };
+        request::add(slot, self.generation(), call, ended_ago, duration, outcome);
+    }
+}
+
+/// A call that is recorded after the fact.
+#[derive(Clone, Copy, Debug)]
+pub struct PastCall<'a> {
+    /// What was done.
+    pub category: CategoryId,
+    /// What the call was.
+    pub detail: &'a [u8],
+    /// The scope it happened in.
+    pub parent: SpanHandle,
+    /// Who made it.
+    pub site: Site,
+    /// How long ago it ended.
+    pub ended_ago: Duration,
+    /// How long it took.
+    pub duration: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl SpanHandle {
+    /// No span.
+    pub const NONE: Self = Self(0);
+
+    #[inline(always)]
+    fn new(number: u32, generation: u32) -> Self {
+        Self((u64::from(generation) << 32) | (u64::from(number) << 2) | SPAN | RECORDING)
+    }
+
+    /// From an integer that a host kept. Any integer is allowed.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The integer.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Its number as a parent; none where this is no span's handle.
+    #[inline(always)]
+    fn number(self) -> u32 {
+        if self.0 & SPAN == 0 {
+            NO_SPAN
+        } else {
+            (self.0 as u32) >> 2
+        }
+    }
+
+    /// Ends it, the first time.
+    #[inline(always)]
+    pub fn end(self, outcome: Outcome) {
+        if self == Self::NONE {
+            return;
+        }
+        if self.0 & SPAN == 0 || !span::end_numbered(self.number(), self.generation(), outcome) {
+            count_stale();
+        }
+    }
+
+    fn change(self, change: Change<'_>) {
+        if self == Self::NONE {
+            return;
+        }
+        if self.0 & SPAN == 0 || !span::change_numbered(self.number(), self.generation(), change) {
+            count_stale();
+        }
+    }
+
+    /// Replaces the detail.
+    pub fn detail(self, detail: &[u8]) {
+        self.change(Change::Text(Late::Detail, detail));
+    }
+
+    /// Says which server or file the call goes to.
+    pub fn target(self, target: &[u8]) {
+        self.change(Change::Text(Late::Target, target));
+    }
+
+    /// How many keys were found.
+    pub fn hits(self, hits: u32) {
+        self.change(Change::Count(Count::Hits, hits));
+    }
+
+    /// How many keys were not found.
+    pub fn misses(self, misses: u32) {
+        self.change(Change::Count(Count::Misses, misses));
+    }
+
+    /// How many rows were returned or changed.
+    pub fn rows(self, rows: u32) {
+        self.change(Change::Count(Count::Rows, rows));
+    }
+
+    /// How many bytes were read or written.
+    pub fn bytes(self, bytes: u32) {
+        self.change(Change::Count(Count::Bytes, bytes));
+    }
+}
+
+/// For hosts that fork in a way that neither the kernel's page wiping nor `pthread_atfork` sees:
+/// call it in the child. The child then forgets what it inherited.
+pub fn after_fork_child() {
+    crate::fork::after_fork_child();
+}

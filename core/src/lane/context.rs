@@ -1,0 +1,150 @@
+//! What this thread is in: the request, its checked-out lane, the open scope and leaf.
+//!
+//! One value, saved and put back whole by whoever changes it. It has no destructor, so it can be
+//! used at any time in a thread's life, and a thread that ends leaves nothing behind.
+
+use super::chunk::NO_SPAN;
+use super::slot::Slot;
+use super::{Lane, process};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A saved or current context.
+#[derive(Clone, Copy)]
+pub(crate) struct Context {
+    /// The lane this thread holds; `None` outside a request and in one that is not recorded.
+    pub(crate) lane: Option<&'static Lane>,
+    pub(crate) slot: Option<&'static Slot>,
+    /// The slot's generation while it holds this request.
+    pub(crate) generation: u32,
+    /// The process's generation in which this was entered.
+    pub(crate) fork: u32,
+    /// The open scope that new spans happen in.
+    pub(crate) scope: u32,
+    /// The open leaf of this thread: what begins inside is part of it.
+    pub(crate) leaf: u32,
+}
+
+impl Context {
+    pub(crate) const NONE: Self = Self {
+        lane: None,
+        slot: None,
+        generation: 0,
+        fork: 0,
+        scope: NO_SPAN,
+        leaf: NO_SPAN,
+    };
+}
+
+pub(crate) struct ThreadContext {
+    pub(crate) lane: Cell<Option<&'static Lane>>,
+    pub(crate) slot: Cell<Option<&'static Slot>>,
+    pub(crate) generation: Cell<u32>,
+    pub(crate) fork: Cell<u32>,
+    pub(crate) scope: Cell<u32>,
+    pub(crate) leaf: Cell<u32>,
+    outside: Cell<u32>,
+    shard: Cell<usize>,
+}
+
+thread_local! {
+    static CONTEXT: ThreadContext = const {
+        ThreadContext {
+            lane: Cell::new(None),
+            slot: Cell::new(None),
+            generation: Cell::new(0),
+            fork: Cell::new(0),
+            scope: Cell::new(NO_SPAN),
+            leaf: Cell::new(NO_SPAN),
+            outside: Cell::new(0),
+            shard: Cell::new(usize::MAX),
+        }
+    };
+}
+
+/// Calls outside any request are counted by threads and added up in batches of this size.
+const OUTSIDE_BATCH: u32 = 32;
+
+#[inline(always)]
+pub(crate) fn with<R>(f: impl FnOnce(&ThreadContext) -> R) -> R {
+    // Constant and without a destructor, so it is there from a thread's first to its last
+    // instruction, and this cannot fail.
+    CONTEXT.with(f)
+}
+
+impl ThreadContext {
+    pub(crate) fn save(&self) -> Context {
+        Context {
+            lane: self.lane.get(),
+            slot: self.slot.get(),
+            generation: self.generation.get(),
+            fork: self.fork.get(),
+            scope: self.scope.get(),
+            leaf: self.leaf.get(),
+        }
+    }
+
+    pub(crate) fn set(&self, context: Context) {
+        self.lane.set(context.lane);
+        self.slot.set(context.slot);
+        self.generation.set(context.generation);
+        self.fork.set(context.fork);
+        self.scope.set(context.scope);
+        self.leaf.set(context.leaf);
+    }
+
+    /// Whether this thread is in that request, entered in this very process.
+    #[inline(always)]
+    pub(crate) fn is_in(&self, slot: &'static Slot, generation: u32) -> bool {
+        self.generation.get() == generation
+            && self
+                .slot
+                .get()
+                .is_some_and(|current| std::ptr::eq(current, slot))
+    }
+
+    #[inline(always)]
+    pub(crate) fn count_outside(&self) {
+        let outside = self.outside.get() + 1;
+        self.outside.set(outside);
+        if outside >= OUTSIDE_BATCH {
+            self.flush_outside();
+        }
+    }
+
+    /// Adds what this thread has counted to the process's counter.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn flush_outside(&self) {
+        let outside = self.outside.replace(0);
+        if let Some(process) = process::existing() {
+            process
+                .counters
+                .outside
+                .fetch_add(u64::from(outside), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Which of several equal piles this thread tries first.
+#[inline]
+pub(crate) fn shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    with(|context| {
+        let shard = context.shard.get();
+        if shard != usize::MAX {
+            return shard;
+        }
+        let shard = NEXT.fetch_add(1, Ordering::Relaxed) & 0xff;
+        context.shard.set(shard);
+        shard
+    })
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("in_request", &self.slot.is_some())
+            .finish_non_exhaustive()
+    }
+}

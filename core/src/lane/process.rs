@@ -1,0 +1,300 @@
+//! What a process has one of: its slots, its chunks, how much of both is in use, what went wrong.
+//!
+//! All of it hangs behind the generation of `fork.rs`: a child builds its own and never looks back,
+//! but for the slots' generations, which it goes on from, so that no handle of the parent means
+//! anything in the child.
+
+use super::chunk::{CLASSES, Chunk, SMALLEST};
+use super::slot::Slot;
+use crate::fork::{Forever, PerProcess};
+use crate::profile::State;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+static PROCESS: PerProcess<Process> = PerProcess::new();
+
+/// Of 63 calls each: more unlisted calls open at once are counted, but not timed.
+pub(crate) const SCRATCH_CHUNKS: usize = 256;
+
+/// Slots that a process can number.
+pub(crate) const MAX_SLOTS: usize = 256 * 256;
+
+/// What to do with an open request that nobody holds any more. Said by the layer above, which
+/// knows where finished requests go.
+static FORGOTTEN: Forever<fn(&'static Slot, u32)> = Forever::empty();
+
+pub(crate) fn on_forgotten(hook: &'static fn(&'static Slot, u32)) {
+    FORGOTTEN.replace(hook);
+}
+
+pub(crate) fn forgotten() -> Option<fn(&'static Slot, u32)> {
+    FORGOTTEN.get().copied()
+}
+
+pub(crate) struct Process {
+    pub(crate) generation: u32,
+    /// The first generation of this process's slots and chunks.
+    base: u32,
+    slots: Table<Slot, 256, 256>,
+    chunks: Table<Chunk, 512, 512>,
+    free_slots: Shared<&'static Slot>,
+    free_chunks: [Shared<&'static Chunk>; CLASSES],
+    /// Finished requests in which some thread still has a lane checked out.
+    limbo: Shared<&'static Slot>,
+    /// Where unlisted calls are timed while they are open.
+    pub(crate) scratch: [Forever<Chunk>; SCRATCH_CHUNKS],
+    pub(crate) live: AtomicU32,
+    /// Bytes that live requests use.
+    pub(crate) used: AtomicUsize,
+    pub(crate) counters: Counters,
+}
+
+/// What happened to this process's calls and requests so far.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) begun: AtomicU64,
+    pub(crate) finished: AtomicU64,
+    pub(crate) aborted: AtomicU64,
+    pub(crate) abandoned: AtomicU64,
+    pub(crate) refused_live: AtomicU64,
+    pub(crate) refused_memory: AtomicU64,
+    pub(crate) unlisted: AtomicU64,
+    pub(crate) stale_handles: AtomicU64,
+    pub(crate) late_spans: AtomicU64,
+    pub(crate) busy: AtomicU64,
+    pub(crate) untimed: AtomicU64,
+    pub(crate) outside: AtomicU64,
+}
+
+/// This process's state; `None` while another thread builds it.
+#[inline(always)]
+pub(crate) fn process() -> Option<&'static Process> {
+    PROCESS.get_or_build(Process::build)
+}
+
+/// This process's state, if it has begun to record at all.
+#[inline(always)]
+pub(crate) fn existing() -> Option<&'static Process> {
+    PROCESS.get()
+}
+
+impl Process {
+    #[cold]
+    fn build(inherited: Option<&'static Self>, generation: u32) -> Option<&'static Self> {
+        // Above every generation that the parent can have handed out.
+        let base = inherited.map_or(0, |parent| {
+            let highest = |slot: &Slot| slot.generation();
+            parent
+                .slots
+                .iter()
+                .map(highest)
+                .max()
+                .unwrap_or(0)
+                .max(parent.base)
+        });
+        Some(Box::leak(Box::new(Self {
+            generation,
+            base: base.wrapping_add(1).max(1),
+            slots: Table::new(),
+            chunks: Table::new(),
+            free_slots: Shared::new(),
+            free_chunks: [const { Shared::new() }; CLASSES],
+            limbo: Shared::new(),
+            scratch: [const { Forever::empty() }; SCRATCH_CHUNKS],
+            live: AtomicU32::new(0),
+            used: AtomicUsize::new(0),
+            counters: Counters::default(),
+        })))
+    }
+
+    /// A slot for a new request.
+    pub(crate) fn take_slot(&'static self) -> Option<&'static Slot> {
+        if let Some(slot) = self.free_slots.pop() {
+            return Some(slot);
+        }
+        self.retry_limbo();
+        if let Some(slot) = self.free_slots.pop() {
+            return Some(slot);
+        }
+        self.slots
+            .add(|number| Some(Box::leak(Box::new(Slot::new(number, self.base)))))
+    }
+
+    pub(crate) fn put_slot(&self, slot: &'static Slot) {
+        self.free_slots.push(slot);
+    }
+
+    pub(crate) fn put_limbo(&self, slot: &'static Slot) {
+        self.limbo.push(slot);
+    }
+
+    /// Tries again to put away requests whose last lane may have come back.
+    pub(crate) fn retry_limbo(&'static self) {
+        for _ in 0..64 {
+            let Some(slot) = self.limbo.pop() else { return };
+            if !slot.try_recycle(self) {
+                self.limbo.push(slot);
+                return;
+            }
+        }
+    }
+
+    /// A request ended: it is not live any more.
+    pub(crate) fn count_end(&self, how: State) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        let counters = &self.counters;
+        let counter = match how {
+            State::Aborted => &counters.aborted,
+            State::Abandoned => &counters.abandoned,
+            State::Live | State::Finished => &counters.finished,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn slot(&self, number: u32) -> Option<&'static Slot> {
+        self.slots.get(number)
+    }
+
+    pub(crate) fn each_slot(&self) -> impl Iterator<Item = &'static Slot> {
+        self.slots.iter()
+    }
+
+    pub(crate) fn chunk(&self, number: u32) -> Option<&'static Chunk> {
+        self.chunks.get(number)
+    }
+
+    /// A chunk of a class, if the process may use that much more.
+    pub(crate) fn take_chunk(&self, class: u32, most: usize) -> Option<&'static Chunk> {
+        let size = (SMALLEST as usize) << class;
+        if self.used.fetch_add(size, Ordering::Relaxed) + size > most {
+            self.used.fetch_sub(size, Ordering::Relaxed);
+            return None;
+        }
+        let pool = self.free_chunks.get(class as usize)?;
+        let chunk = pool.pop().or_else(|| {
+            self.chunks
+                .add(|number| Chunk::allocate(number, class, self.base))
+        });
+        if chunk.is_none() {
+            self.used.fetch_sub(size, Ordering::Relaxed);
+        }
+        chunk
+    }
+
+    pub(crate) fn put_chunk(&self, chunk: &'static Chunk) {
+        self.used
+            .fetch_sub(chunk.size() as usize, Ordering::Relaxed);
+        // Handles to its records go stale here.
+        let next =
+            chunk.generation.load(Ordering::Relaxed).wrapping_add(1) & !super::unlisted::SCRATCH;
+        chunk.generation.store(next, Ordering::Relaxed);
+        chunk.published.store(0, Ordering::Release);
+        chunk.next.store(std::ptr::null_mut(), Ordering::Relaxed);
+        if let Some(pool) = self.free_chunks.get(chunk.class as usize) {
+            pool.push(chunk);
+        }
+    }
+}
+
+/// Numbered things that are never moved: two levels, grown as needed, read without a lock.
+struct Table<T: 'static, const OUTER: usize, const INNER: usize> {
+    blocks: [Forever<[Forever<T>; INNER]>; OUTER],
+    count: AtomicUsize,
+}
+
+impl<T: Sync, const OUTER: usize, const INNER: usize> Table<T, OUTER, INNER> {
+    fn new() -> Self {
+        Self {
+            blocks: [const { Forever::empty() }; OUTER],
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, number: u32) -> Option<&'static T> {
+        let number = number as usize;
+        self.blocks
+            .get(number / INNER)?
+            .get()?
+            .get(number % INNER)?
+            .get()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'static T> {
+        let count = self.count.load(Ordering::Acquire).min(OUTER * INNER) as u32;
+        (0..count).filter_map(|number| self.get(number))
+    }
+
+    fn add(&self, make: impl FnOnce(u32) -> Option<&'static T>) -> Option<&'static T> {
+        let next = |count: usize| (count < OUTER * INNER).then_some(count + 1);
+        let number = self
+            .count
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next)
+            .ok()?;
+        let place = self.blocks.get(number / INNER)?;
+        let block = match place.get() {
+            Some(block) => block,
+            None => {
+                let new = Box::leak(Box::new([const { Forever::empty() }; INNER]));
+                // The loser of this race leaks a few KiB, once a block.
+                place.set(new).err().unwrap_or(place.get()?)
+            }
+        };
+        let thing = make(number as u32)?;
+        block.get(number % INNER)?.replace(thing);
+        Some(thing)
+    }
+}
+
+/// A pile that many threads take from and put to, without ever waiting for one another: several
+/// piles, of which each takes the first that is free.
+struct Shared<T> {
+    piles: [Mutex<Vec<T>>; PILES],
+}
+
+const PILES: usize = 4;
+
+impl<T> Shared<T> {
+    const fn new() -> Self {
+        Self {
+            piles: [const { Mutex::new(Vec::new()) }; PILES],
+        }
+    }
+
+    fn pop(&self) -> Option<T> {
+        let first = super::context::shard();
+        for offset in 0..PILES {
+            let pile = self.piles.get((first + offset) % PILES)?;
+            if let Some(thing) = try_lock(pile).and_then(|mut pile| pile.pop()) {
+                return Some(thing);
+            }
+        }
+        None
+    }
+
+    fn push(&self, thing: T) {
+        let first = super::context::shard();
+        // A pile is held for some nanoseconds, or while its holder is not running: four of them at
+        // once, again and again, is next to impossible; the thing is then forgotten, which costs
+        // its memory and nothing else.
+        for offset in 0..PILES * 64 {
+            let Some(pile) = self.piles.get((first + offset) % PILES) else {
+                return;
+            };
+            if let Some(mut pile) = try_lock(pile) {
+                pile.push(thing);
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Locks if free; a panic while it was held cannot have left a list of references torn.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<std::sync::MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(std::sync::TryLockError::WouldBlock) => None,
+    }
+}

@@ -1,0 +1,89 @@
+//! What happened in this process so far: plain counters.
+
+use crate::gate::Refusal;
+use crate::lane::process;
+use crate::profiler::Shared;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters of this process (a child of a fork starts from zero), and of one profiler.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests that began.
+    pub begun: u64,
+    /// Requests that were finished.
+    pub finished: u64,
+    /// Requests whose client left.
+    pub aborted: u64,
+    /// Requests that nobody finished.
+    pub abandoned: u64,
+    /// Requests that live now.
+    pub live: u64,
+    /// Bytes that live and queued requests keep now.
+    pub memory: u64,
+    /// Requests refused, because `max_live_requests` lived.
+    pub refused_live: u64,
+    /// Requests refused, because no slot could be had.
+    pub refused_memory: u64,
+    /// Calls that were only counted, because a limit was reached.
+    pub unlisted: u64,
+    /// Of these, calls that were not even timed, because thousands of them were open at once.
+    pub untimed: u64,
+    /// Calls outside any request.
+    pub calls_outside: u64,
+    /// Calls begun or ended after their request.
+    pub late_spans: u64,
+    /// Handles of bindings that were stale, foreign or used twice.
+    pub stale_handles: u64,
+    /// Calls dropped because 4,096 threads were in one request at once.
+    pub busy: u64,
+    /// Facts set after their request, or lost to another thread.
+    pub lost_facts: u64,
+    /// Names that became `other`, because a process has at most 1,024 categories.
+    pub categories_overflowed: u64,
+    /// Finished requests that wait for the collector.
+    pub queued: u64,
+    /// Finished requests that no sink saw, because the queue was full or shut down.
+    pub queue_dropped: u64,
+    /// Panics of sinks and callbacks, caught.
+    pub panics: u64,
+    /// Requests that asked for their profile and were refused, by reason.
+    pub refused: Vec<(Refusal, u64)>,
+}
+
+impl Stats {
+    pub(crate) fn collect(shared: &Shared) -> Self {
+        let calls_outside = shared.calls_outside();
+        let collected = shared.collector.counts();
+        let refused = shared.refusals().filter(|(_, count)| *count != 0).collect();
+        let mut stats = Self {
+            lost_facts: shared.lost_facts(),
+            categories_overflowed: crate::category::overflowed(),
+            queued: collected.queued,
+            queue_dropped: collected.dropped,
+            panics: collected.panics,
+            calls_outside,
+            refused,
+            ..Self::default()
+        };
+        let Some(process) = process::existing() else {
+            return stats;
+        };
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &process.counters;
+        stats.begun = count(&counters.begun);
+        stats.finished = count(&counters.finished);
+        stats.aborted = count(&counters.aborted);
+        stats.abandoned = count(&counters.abandoned);
+        stats.live = u64::from(process.live.load(Ordering::Relaxed));
+        stats.memory = process.used.load(Ordering::Relaxed) as u64;
+        stats.refused_live = count(&counters.refused_live);
+        stats.refused_memory = count(&counters.refused_memory);
+        stats.unlisted = count(&counters.unlisted);
+        stats.untimed = count(&counters.untimed);
+        stats.late_spans = count(&counters.late_spans);
+        stats.stale_handles = count(&counters.stale_handles);
+        stats.busy = count(&counters.busy);
+        stats
+    }
+}
