@@ -9,7 +9,7 @@
 //! async fn listing() -> Html<&'static str> {
 //!     let call = ioprofiler::span("dbshard01", "SELECT 1");
 //!     // … the database works …
-//!     call.ok();
+//!     drop(call);
 //!     Html("<html><body>a listing</body></html>")
 //! }
 //!
