@@ -35,7 +35,6 @@ impl<'a> Asking<'a> {
     }
 
     /// The request under observation, with the user and the groups that the application has set.
-    #[must_use]
     pub fn live(&self) -> &'a Request {
         self.live
     }
