@@ -1,4 +1,48 @@
 //! See every call that one web request made.
+//!
+//! A developer adds `?ioprofiler=1` to a URL of your site and sees what this one page did: each
+//! query, cache read and template, timed, with a table by category. Calls are recorded on every
+//! request, because a page cannot feel it (about 25 ns each); who may look is another matter (see
+//! [`gate`]).
+//!
+//! ```
+//! use ioprofiler::{Category, Facts, Profiler};
+//!
+//! static DBSHARD01: Category = Category::leaf("dbshard01");
+//!
+//! # fn main() -> Result<(), ioprofiler::Error> {
+//! let profiler = Profiler::builder().build()?; // once, at start
+//!
+//! let request = profiler.begin(&Facts::web("GET", "/listing/5773453"));
+//! request.run(|| {
+//!     let mut call = ioprofiler::span(&DBSHARD01, "SELECT * FROM listings WHERE id = 5773453");
+//!     call.rows(1); // ends when it is dropped
+//! });
+//! let profile = request.finish(200, 5_120);
+//! print!("{}", profile.text());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! For axum, hyper and tonic, the crate `ioprofiler-tower` begins and finishes requests, and puts
+//! the panel into pages.
+//!
+//! # The pieces
+//!
+//! - [`Profiler`] holds options; [`Request`] is one unit of work; [`span`] and [`scope`] time calls
+//!   of the current one. [`Span`] ends when dropped, or with a future ([`Span::wrap`]).
+//! - A request is current on a thread while it is [entered](Request::enter), runs a
+//!   [closure](Request::run), or a [wrapped](Request::wrap) future is polled.
+//! - [`Profile`] is what a request has done so far ([`Request::snapshot`]) or did
+//!   ([`Request::finish`]). It renders itself; [`ProfileData`] is the plain data behind it.
+//! - [`Sink`] takes finished profiles, on a thread of ours that the first finished request starts.
+//!
+//! # What it never does
+//!
+//! It panics, blocks, allocates without bound or does I/O on none of your threads; it opens no port,
+//! sets no hook, handler or allocator, reads no environment and prints nothing. What goes wrong is
+//! counted in [`Stats`] and said once a minute and kind through
+//! [`on_log`](ProfilerBuilder::on_log). A child of a fork starts afresh.
 #![cfg_attr(
     not(test),
     deny(
@@ -23,9 +67,11 @@ pub mod inject;
 mod lane;
 pub mod profile;
 mod profiler;
+pub mod render;
 mod request;
 mod scope;
 mod stats;
+pub mod table;
 mod text;
 
 pub use category::{AsCategory, Category, CategoryId, Dialect, Kind};

@@ -8,6 +8,7 @@ use crate::lane::span::{self, Span};
 use crate::lane::{Call, ROOT, context, process, read, site};
 use crate::profile::{Outcome, ProfileData, RequestKind, State};
 use crate::profiler::Shared;
+use crate::render;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -523,6 +524,37 @@ impl Profile {
                     )
                 })
         })
+    }
+
+    /// The call list and the table, as text for a terminal. Holds SQL and keys: for those whom the
+    /// gate lets through.
+    #[must_use]
+    pub fn text(&self) -> String {
+        render::text(self.data())
+    }
+
+    /// As text with fingerprints for details: what may be pasted anywhere.
+    #[must_use]
+    pub fn ticket(&self) -> String {
+        render::ticket(self.data())
+    }
+
+    /// As JSON, with all details; the format is described in [`render::json`](mod@render::json).
+    #[must_use]
+    pub fn json(&self) -> String {
+        render::json(self.data(), render::Details::Full)
+    }
+
+    /// The value of a `Server-Timing` header: at most 20 entries and 1.5 KiB, categories only.
+    #[must_use]
+    pub fn server_timing(&self) -> String {
+        render::server_timing(self.data())
+    }
+
+    /// A trace file for Perfetto and speedscope.
+    #[must_use]
+    pub fn trace(&self) -> String {
+        render::trace(self.data(), render::Details::Full)
     }
 
     /// The kind of request, without building anything.

@@ -293,37 +293,6 @@ fn details_are_cut_at_a_character_and_repaired() {
 }
 
 #[test]
-fn ten_thousand_live_requests_keep_within_the_memory_bound() {
-    let profiler = Profiler::builder()
-        .max_live_requests(20_000)
-        .build()
-        .expect("fine");
-    let requests: Vec<Request> = (0..10_000).map(|_| begin(&profiler)).collect();
-    for request in &requests {
-        request.run(|| {
-            for call in 0..30 {
-                ioprofiler::span(&DB, format!("SELECT {call} {}", "x".repeat(80))).run(|| {});
-            }
-        });
-    }
-    let memory = profiler.stats().memory;
-    assert!(memory <= 66 << 20, "{memory}");
-    let refused = begin(&profiler);
-    let unlisted = requests
-        .iter()
-        .filter(|request| request.snapshot().unlisted > 0)
-        .count();
-    for request in requests {
-        let profile = request.finish(200, 0);
-        assert_eq!(profile.totals[0].calls, 30);
-    }
-    println!(
-        "{memory} bytes, {unlisted} with calls only counted, refused {}",
-        refused.is_none()
-    );
-}
-
-#[test]
 fn record_can_be_changed_at_run_time() {
     let profiler = Profiler::builder()
         .record(Record::Asked)

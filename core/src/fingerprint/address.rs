@@ -1,7 +1,8 @@
 //! What stands in texts that are no SQL: e-mail addresses, URLs and their queries.
 
+use super::class::{Class, class};
 use super::list::Rows;
-use super::sql::{Class, Last, Reader, class};
+use super::sql::{Last, Reader};
 use super::{Unreadable, path};
 use crate::category::Dialect;
 
@@ -9,12 +10,13 @@ impl Reader<'_, '_> {
     /// `@` between two words is an e-mail address or an account: all that is glued to it goes.
     pub(super) fn at_sign(&mut self) -> Result<(), Unreadable> {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
-        let before = self
-            .at
-            .checked_sub(1)
-            .and_then(|at| self.bytes.get(at).copied());
-        let glued_before =
-            before.is_some_and(|byte| word(byte) || matches!(byte, b'?' | b'"' | b'\'' | b'`'));
+        let ours = self.out.as_bytes().get(self.floor..).unwrap_or_default();
+        // What was written decides, so that what was masked reads as it will the next time.
+        let glued_before = self.list.is_none()
+            && self.rows == Rows::None
+            && ours
+                .last()
+                .is_some_and(|byte| word(*byte) || b"?\"`".contains(byte));
         let glued_after = match self.peek(1) {
             Some(next) => word(next),
             None => self.cut,
@@ -38,12 +40,9 @@ impl Reader<'_, '_> {
             }
             end += 1;
         }
-        if self.list.is_none() && self.rows == Rows::None {
-            let ours = self.out.as_bytes().get(self.base..).unwrap_or_default();
-            let glued = |byte: &&u8| word(**byte) || b".+%?-".contains(*byte);
-            let length = ours.iter().rev().take_while(glued).count();
-            self.out.truncate(self.out.len() - length);
-        }
+        let glued = |byte: &&u8| word(**byte) || b".+%?-".contains(*byte);
+        let length = ours.iter().rev().take_while(glued).count();
+        self.out.truncate(self.out.len() - length);
         self.space = self.out.as_bytes().last() == Some(&b' ') && {
             self.out.pop();
             true
@@ -61,14 +60,15 @@ impl Reader<'_, '_> {
             && matches!(self.last, Last::Word(..))
     }
 
-    pub(super) fn url(&mut self) {
-        let end = self.run_end();
+    pub(super) fn url(&mut self) -> Result<(), Unreadable> {
+        let end = self.run_end()?;
         let url = self.text.get(self.at + 3..end).unwrap_or_default();
         let mut masked = String::with_capacity(url.len() + 8);
         masked.push_str("://");
         path::after_scheme(&mut masked, url, self.is_cut_at(end));
         self.at = end;
         self.put(&masked, Last::Operand);
+        Ok(())
     }
 
     /// Whether `?` begins a URL's query: a name and `=` are glued to it.
@@ -79,10 +79,17 @@ impl Reader<'_, '_> {
         rest.first().is_some_and(u8::is_ascii_alphabetic) && rest.get(length) == Some(&b'=')
     }
 
-    /// The end of what is glued to `at`: up to white space or a quote.
-    pub(super) fn run_end(&self) -> usize {
+    /// The end of what is glued to `at`: up to white space. It must hold nothing that may begin a
+    /// quoted form or a comment, for that could go on behind it.
+    pub(super) fn run_end(&self) -> Result<usize, Unreadable> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let ends = |byte: &u8| matches!(class(*byte), Class::Space | Class::Quote | Class::Control);
-        self.at + rest.iter().position(ends).unwrap_or(rest.len())
+        let space = rest.iter().position(|byte| class(*byte) == Class::Space);
+        let run = rest.get(..space.unwrap_or(rest.len())).unwrap_or_default();
+        let forbidden =
+            |byte: &u8| *byte == b'$' || matches!(class(*byte), Class::Quote | Class::Control);
+        if run.iter().any(forbidden) || run.windows(2).any(|two| two == b"/*") {
+            return Err(Unreadable);
+        }
+        Ok(self.at + run.len())
     }
 }

@@ -241,11 +241,15 @@ impl Reader<'_, '_> {
 
     /// The text has ended: a list may be open only where the recorder cut it.
     pub(super) fn end_of_lists(&mut self) -> Result<(), Unreadable> {
-        if self.list.is_some() {
+        if let Some(list) = &self.list {
             if !self.cut {
                 return Err(Unreadable);
             }
+            let began = list.written && list.tokens == 0;
             self.finish_list();
+            if began {
+                self.out.truncate(self.out.len() - "()".len());
+            }
         }
         if !self.cut {
             self.end_of_rows();

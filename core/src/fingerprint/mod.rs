@@ -44,7 +44,7 @@
 //! | `[…]` | brackets | brackets | identifier | brackets |
 //! | `\` in a string | escapes | nothing; escapes in `E'…'` and its continuations | nothing | before a quote, uneven: unreadable |
 //! | `$tag$…$tag$` | – | string | – | string |
-//! | `--` | comment if space, control or end follows | comment | comment | comment; unreadable if no space follows and the line has a quote |
+//! | `--` | comment if space, control or end follows; unreadable if `-`, `#`, `/` or `*` does | comment | comment | comment; unreadable if no space follows and the line has a quote |
 //! | `#` | comment | operator | operator | operator if glued to a letter, digit, `_ > ?`; else comment, unreadable with a quote in it |
 //! | `/* … */` | flat | nested | flat | a `/*` inside is unreadable |
 //! | `/*! … */` | content is read | comment | comment | comment, unreadable with a quote in it |
@@ -58,8 +58,9 @@
 //! three quotes in a row, Oracle's `q'`). Beyond the rules above, a word is `?` if it has
 //! characters beyond ASCII, six digits in a row, eight or more characters that are all hex digits
 //! and a digit among them, 16 or more characters and a letter right after a digit, or 32 or more
-//! characters without `_`. From `://` and from `?name=` to white space or a quote, the rules of
-//! paths apply. A backslash not before a quote stays. Bare words stay: give a category whose
+//! characters without `_`. From `://` and from `?name=` to white space the rules of paths
+//! apply (unreadable if a quote, `$` or `/*` is in it). A backslash not before a quote stays. A space parts a
+//! literal from a letter glued to it. Bare words stay: give a category whose
 //! details are keys or paths its dialect.
 //!
 //! ## Keys
@@ -83,8 +84,9 @@
 //! ## Cut details
 //!
 //! The recorder cuts long details. Then a word, number, parameter, quoted form, key, or segment
-//! that touches the end is dropped, since nobody knows how it goes on; an open list is closed. A
-//! detail of which nothing is left is unreadable. More than 64 KiB are never read: the rest is cut.
+//! that touches the end is dropped, since nobody knows how it goes on, and so are dashes and `#`
+//! before it; an open list is closed, or goes if it is empty. A detail of which nothing is left is
+//! unreadable. More than 64 KiB are never read: the rest is cut.
 //!
 //! # Promises
 //!
@@ -92,6 +94,7 @@
 //! itself. It is at most as long as [`bound`] says.
 
 mod address;
+mod class;
 mod keys;
 mod list;
 mod path;
@@ -173,7 +176,8 @@ pub fn fingerprint_into(out: &mut String, dialect: Dialect, detail: &str, cut: b
 }
 
 /// The most bytes that the fingerprint of a detail of `length` bytes can have: 40 for an
-/// unparsable one, `length` for SQL and keys, twice that for paths (`a=` becomes `a=?`).
+/// unparsable one, `length` for SQL and keys (and one more where a list that was cut is closed), twice
+/// that for paths (`a=` becomes `a=?`).
 ///
 /// ```
 /// use ioprofiler::fingerprint::bound;

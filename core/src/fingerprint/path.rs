@@ -8,7 +8,7 @@ const fn is_slash(byte: u8) -> bool {
 
 /// Appends the fingerprint of `text` to `out`. Never fails: what is no plain segment is masked.
 pub(super) fn read(out: &mut String, text: &str, cut: bool) {
-    let mut rest = text.trim();
+    let mut rest = if cut { without_last(text) } else { text }.trim();
     // `GET /listing/5`
     if let Some((method, path)) = rest.split_once(' ') {
         let upper = method.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -23,11 +23,11 @@ pub(super) fn read(out: &mut String, text: &str, cut: bool) {
         if letters && (1..=10).contains(&scheme.len()) {
             out.push_str(scheme);
             out.push_str("://");
-            after_scheme(out, address, cut);
+            after_scheme(out, address, false);
             return;
         }
     }
-    segments(out, if cut { without_last(rest) } else { rest });
+    segments(out, rest);
 }
 
 /// Appends what follows `https://`: the host without user and password, path and query.

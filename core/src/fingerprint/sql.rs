@@ -4,6 +4,7 @@
 //! comment, what a list holds). Anything that servers would read in different ways, where that
 //! difference could turn a literal inside out, is [`Unreadable`].
 
+use super::class::{Class, class};
 use super::list::{List, Rows};
 use super::quote::{self, Backslash, Nesting};
 use super::{Unreadable, path, word};
@@ -33,6 +34,8 @@ pub(super) struct Reader<'text, 'out> {
     /// White space or a comment was met since the last token.
     pub(super) space: bool,
     pub(super) last: Last,
+    /// What was written before must stay: the word there makes a bracket a subquery's.
+    pub(super) floor: usize,
     /// The list being left out, if any.
     pub(super) list: Option<List>,
     pub(super) rows: Rows,
@@ -44,53 +47,6 @@ pub(super) struct Reader<'text, 'out> {
     bracket: bool,
     /// Generic only: a `#` was met in this line; some servers take the line's rest for a comment.
     hash: bool,
-}
-
-/// What a byte may begin.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    Space,
-    Letter,
-    Digit,
-    Quote,
-    Sign,
-    Control,
-    /// Bytes of characters beyond ASCII.
-    Wide,
-}
-
-const fn classify(byte: u8) -> Class {
-    match byte {
-        b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => Class::Space,
-        b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Letter,
-        b'0'..=b'9' => Class::Digit,
-        b'\'' | b'"' | b'`' => Class::Quote,
-        0..=0x1f | 0x7f => Class::Control,
-        0x80.. => Class::Wide,
-        _ => Class::Sign,
-    }
-}
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "the loop ends at the length, at compile time"
-)]
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Control; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = classify(byte as u8);
-        byte += 1;
-    }
-    classes
-};
-
-#[inline]
-pub(super) fn class(byte: u8) -> Class {
-    CLASSES
-        .get(usize::from(byte))
-        .copied()
-        .unwrap_or(Class::Control)
 }
 
 /// Appends the fingerprint of `text` to `out`.
@@ -111,6 +67,7 @@ pub(super) fn read(
         cut,
         space: false,
         last: Last::Operator,
+        floor: base,
         list: None,
         rows: Rows::None,
         executable: false,
@@ -140,7 +97,14 @@ impl Reader<'_, '_> {
         if self.executable && !self.cut {
             return Err(Unreadable);
         }
-        self.end_of_lists()
+        self.end_of_lists()?;
+        if self.cut {
+            // What followed was dropped: these would now begin a comment.
+            let ours = self.out.get(self.base..).unwrap_or_default();
+            let kept = ours.trim_end_matches(['-', '#', ' ']).len();
+            self.out.truncate(self.base + kept);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -186,6 +150,12 @@ impl Reader<'_, '_> {
         if !self.is_cut_at(end) {
             self.put("?", Last::Operand);
         }
+        // `'x'a=b` must not become `?a=b`, which begins a URL's query.
+        let generic = self.dialect == Dialect::Generic;
+        self.space |= generic
+            && self
+                .peek(0)
+                .is_some_and(|byte| class(byte) == Class::Letter);
     }
 
     /// Writes `text[at..end]` as it is.
@@ -242,10 +212,14 @@ impl Reader<'_, '_> {
             self.put_literal(end);
             return Ok(());
         }
-        if self.list.is_some() && self.is_subquery(start, end) {
+        let subquery = !self.is_cut_at(end) && self.is_subquery(start, end);
+        if subquery {
             self.leave_list();
         }
         self.put_text(end, Last::Word(start, end));
+        if subquery {
+            self.floor = self.out.len();
+        }
         Ok(())
     }
 
@@ -447,8 +421,8 @@ impl Reader<'_, '_> {
             b'#' => return self.hash_sign(),
             b'$' => return self.dollar(),
             b'@' => return self.at_sign(),
-            b'?' => self.question_mark(),
-            b':' if self.is_url() => self.url(),
+            b'?' => return self.question_mark(),
+            b':' if self.is_url() => return self.url(),
             b'(' | b'[' => return self.open(byte),
             b')' | b']' => self.close(byte),
             b',' => self.comma(),
@@ -497,8 +471,8 @@ impl Reader<'_, '_> {
         let spaced = self.peek(2).is_none_or(|byte| byte <= b' ' || byte == 0x7f);
         match self.dialect {
             Dialect::MySql if !spaced => {
-                // `--/**/x` would read as a comment once its comment had become a space.
-                if matches!(self.peek(2), Some(b'/' | b'#')) {
+                // `--/**/x` would read as a comment once its own comment had become a space.
+                if matches!(self.peek(2), Some(b'/' | b'#' | b'-' | b'*')) {
                     return Err(Unreadable);
                 }
                 self.put_sign(Last::Operator);
@@ -634,16 +608,16 @@ impl Reader<'_, '_> {
     }
 
     /// A placeholder. SQLite numbers it (`?1`); in a text that is no SQL a query may begin here.
-    fn question_mark(&mut self) {
+    fn question_mark(&mut self) -> Result<(), Unreadable> {
         if self.dialect == Dialect::Generic && self.is_query() {
-            let end = self.run_end();
+            let end = self.run_end()?;
             let query = self.text.get(self.at + 1..end).unwrap_or_default();
             let mut masked = String::with_capacity(query.len() + 8);
             masked.push('?');
             path::query_into(&mut masked, query);
             self.at = end;
             self.put(&masked, Last::Operand);
-            return;
+            return Ok(());
         }
         let digits = self.digits_after_sign();
         let most = if self.dialect == Dialect::Sqlite {
@@ -652,6 +626,7 @@ impl Reader<'_, '_> {
             0
         };
         self.parameter_or_sign(digits, most, Last::Operand);
+        Ok(())
     }
 
     fn digits_after_sign(&self) -> usize {

@@ -88,17 +88,15 @@ pub(super) fn is_plain_name(name: &[u8]) -> bool {
 /// Whether what stands between the quotes of an identifier reads like one. Whatever does not may
 /// be a string that somebody put into the wrong quotes.
 pub(super) fn is_identifier(content: &str) -> bool {
-    let starts_well = content
-        .chars()
-        .next()
-        .is_some_and(|c| c == '_' || c.is_alphabetic());
-    starts_well
+    let Some(first) = content.chars().next() else {
+        return false;
+    };
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_$- .()*".contains(&byte);
+    let ascii_fits = content.bytes().all(|byte| byte >= 0x80 || fits(byte));
+    ascii_fits
+        && (first == '_' || first.is_alphabetic())
         && content.len() <= LONGEST_IDENTIFIER
-        && content.chars().all(|c| match c {
-            '_' | '$' | '-' | ' ' | '.' | '(' | ')' | '*' => true,
-            _ if c.is_ascii() => c.is_ascii_alphanumeric(),
-            _ => c.is_alphabetic(),
-        })
+        && (content.is_ascii() || content.chars().all(|c| c.is_ascii() || c.is_alphabetic()))
 }
 
 #[cfg(test)]
