@@ -12,9 +12,11 @@ use std::fmt::Write as _;
 
 mod media_type;
 mod place;
+mod policy;
 
 use media_type::Charset;
 pub use place::TAIL;
+pub use policy::{InlineCode, inline_code};
 
 /// The largest body, in bytes, that is held back to carry a panel, unless the host says otherwise.
 pub const DEFAULT_CAP: u64 = 4 << 20;
@@ -322,6 +324,12 @@ impl Page {
         } else {
             position(body)
         }
+    }
+
+    /// Whether the panel stands in a frame of its own: it has room there, and may begin unfolded.
+    #[must_use]
+    pub fn is_framed(self) -> bool {
+        self.xhtml
     }
 
     /// The panel as this page can bear it.

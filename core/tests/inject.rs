@@ -1,8 +1,8 @@
 //! Which answers may carry the panel, and where it goes.
 
 use ioprofiler::inject::{
-    Answer, DEFAULT_CAP, NotShown, TAIL, is_endless, may_inject, may_replace, position,
-    replaced_status,
+    Answer, DEFAULT_CAP, InlineCode, NotShown, TAIL, inline_code, is_endless, may_inject,
+    may_replace, position, replaced_status,
 };
 use proptest::prelude::*;
 
@@ -347,6 +347,55 @@ fn splice_says_why_not() {
     let page = may_inject(&html()).unwrap();
     assert_eq!(page.splice(b"<p>", "x"), Err(NotShown::NoBodyEnd));
     assert_eq!(page.splice(b"<p></body>", "x").unwrap(), b"<p>x</body>");
+}
+
+#[test]
+fn content_security_policies() {
+    use InlineCode::{Blocked, Free, Nonce};
+    for (policies, expected) in [
+        (&[][..], Free),
+        (&["", "img-src 'none'"][..], Free),
+        (&["default-src 'self'"], Blocked),
+        (&["default-src 'self' 'unsafe-inline'"], Free),
+        (
+            &["script-src 'unsafe-inline'; style-src 'UNSAFE-INLINE'"],
+            Free,
+        ),
+        (&["script-src 'unsafe-inline'; default-src 'self'"], Blocked),
+        (
+            &["script-src 'unsafe-inline' 'sha256-abc='; style-src 'unsafe-inline'"],
+            Blocked,
+        ),
+        (&["script-src 'unsafe-inline' 'strict-dynamic'"], Blocked),
+        (&["script-src"], Blocked),
+        (&["script-src 'nonce-r4nd0m'"], Nonce("r4nd0m")),
+        (
+            &["Default-Src 'self' 'Nonce-r4nd0m' 'unsafe-inline'"],
+            Nonce("r4nd0m"),
+        ),
+        (&["script-src 'nonce-a'; style-src 'nonce-b'"], Blocked),
+        (
+            &["script-src 'nonce-a' 'nonce-b'; style-src 'nonce-b'"],
+            Nonce("b"),
+        ),
+        (&["script-src 'nonce-a'; style-src 'self'"], Blocked),
+        (
+            &["script-src 'nonce-a'", "style-src 'nonce-a', default-src *"],
+            Blocked,
+        ),
+        (&["script-src 'nonce-a'", "style-src 'nonce-a'"], Nonce("a")),
+        (
+            &["script-src-elem 'nonce-a'; script-src 'none'"],
+            Nonce("a"),
+        ),
+        (&["script-src nonce-a"], Blocked),
+        (&["script-src 'nonce-'"], Blocked),
+        (&["script-src 'unsafe-inline'; script-src 'none'"], Free),
+    ] {
+        let headers = policies.iter().map(|policy| policy.as_bytes());
+        assert_eq!(inline_code(headers), expected, "{policies:?}");
+    }
+    assert_eq!(inline_code([&b"\xff"[..]]), Blocked);
 }
 
 /// Pieces that pages, broken ones too, are made of.

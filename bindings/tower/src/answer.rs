@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, response};
 use ioprofiler::gate::{Form, HeaderEdit, open_headers};
-use ioprofiler::inject::{self, Answer, NotShown};
+use ioprofiler::inject::{self, Answer, InlineCode, NotShown, Page};
+use ioprofiler::render::html::{PanelOptions, panel_with};
 use ioprofiler::{Profile, Request};
 
 use crate::layer::Options;
@@ -86,6 +87,18 @@ fn header_value(text: &str) -> Option<HeaderValue> {
     } else {
         HeaderValue::from_str(text).ok()
     }
+}
+
+/// The panel for this page, such as its Content-Security-Policy lets it be.
+pub(crate) fn panel(headers: &HeaderMap, page: Page, profile: &Profile) -> String {
+    let policies = headers.get_all(header::CONTENT_SECURITY_POLICY).iter();
+    let options = PanelOptions::default().open(page.is_framed());
+    let options = match inject::inline_code(policies.map(HeaderValue::as_bytes)) {
+        InlineCode::Free => options,
+        InlineCode::Nonce(nonce) => options.nonce(nonce),
+        InlineCode::Blocked => options.plain(true),
+    };
+    panel_with(profile, &options)
 }
 
 /// The body was changed to one of `length` bytes.

@@ -285,31 +285,23 @@ impl Visit {
         trailers: Option<http::HeaderMap>,
     ) -> Response<ProfiledBody<B>> {
         let profile = self.snapshot();
-        let (page, trailers) = match aim {
-            Aim::Panel(kind) => match kind.splice(&page, &profile.html()) {
-                Ok(changed) => {
-                    answer::mend(&mut head.headers, changed.len());
-                    (Bytes::from(changed), trailers)
+        let (page, trailers, not_shown) = match aim {
+            Aim::Panel(kind) => {
+                let panel = answer::panel(&head.headers, kind, &profile);
+                match kind.splice(&page, &panel) {
+                    Ok(changed) => {
+                        answer::mend(&mut head.headers, changed.len());
+                        (Bytes::from(changed), trailers, None)
+                    }
+                    Err(reason) => (page, trailers, Some(reason)),
                 }
-                Err(reason) => {
-                    answer::open(
-                        &mut head.headers,
-                        self.ending.request(),
-                        &profile,
-                        Some(reason),
-                    );
-                    return Response::from_parts(
-                        head,
-                        ProfiledBody::made(page, trailers, self.ending),
-                    );
-                }
-            },
-            Aim::Replace(form) => (
-                Bytes::from(answer::replace(&mut head, form, &profile)),
-                None,
-            ),
+            }
+            Aim::Replace(form) => {
+                let text = answer::replace(&mut head, form, &profile);
+                (Bytes::from(text), None, None)
+            }
         };
-        answer::open(&mut head.headers, self.ending.request(), &profile, None);
+        answer::open(&mut head.headers, self.ending.request(), &profile, not_shown);
         Response::from_parts(head, ProfiledBody::made(page, trailers, self.ending))
     }
 }

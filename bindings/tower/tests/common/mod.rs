@@ -247,6 +247,8 @@ pub(crate) fn app() -> Router {
         )
         .route("/post", post(posted))
         .route("/headers", get(headers))
+        .route("/strict", get(async || with_policy("default-src 'self'")))
+        .route("/nonce", get(async || with_policy("default-src 'nonce-r4nd0m'")))
         .fallback(async || (StatusCode::NOT_FOUND, Html(PAGE)))
 }
 
@@ -362,6 +364,10 @@ async fn posted(body: Bytes) -> Response {
         format!("INSERT {} bytes", body.len()),
     ));
     ([(header::SET_COOKIE, "a=1")], Redirect::to("/html")).into_response()
+}
+
+fn with_policy(policy: &'static str) -> Response {
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE)).into_response()
 }
 
 /// Repeated headers, which stay repeated and in order.
