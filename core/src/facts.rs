@@ -148,8 +148,6 @@ pub(crate) struct StoredFacts {
     user: Option<String>,
     visitor: Option<String>,
     groups: Vec<String>,
-    status: Option<u16>,
-    bytes_out: Option<u64>,
     error: Option<String>,
 }
 
@@ -162,14 +160,14 @@ pub(crate) enum Late<'a> {
     Group(&'a str),
     Viewer(&'a str),
     Error(&'a str),
-    Status(u16),
-    BytesOut(u64),
 }
 
 const MAX_GROUPS: usize = 64;
 
 impl StoredFacts {
     pub(crate) fn store(&mut self, facts: &Facts<'_>) {
+        // Cleared here, not when the last request ended: that saves it another lock.
+        self.clear();
         self.kind = facts.kind;
         self.put(At::Method, Some(facts.method));
         self.put(At::Path, Some(facts.path));
@@ -213,8 +211,6 @@ impl StoredFacts {
             Late::Visitor(visitor) => self.visitor = Some(bounded(visitor)),
             Late::Viewer(viewer) => self.viewer = Some(bounded(viewer)),
             Late::Error(error) => self.error = Some(bounded(error)),
-            Late::Status(status) => self.status = Some(status),
-            Late::BytesOut(bytes) => self.bytes_out = Some(bytes),
             Late::Group(group) => {
                 let known = self.groups.iter().any(|known| known == group);
                 if !known && self.groups.len() < MAX_GROUPS {
@@ -231,7 +227,7 @@ impl StoredFacts {
         self.headers.clear();
         self.groups.clear();
         (self.viewer, self.route, self.user, self.visitor) = (None, None, None, None);
-        (self.status, self.bytes_out, self.error) = (None, None, None);
+        self.error = None;
     }
 
     pub(crate) fn id(&self) -> Option<String> {
@@ -246,9 +242,9 @@ impl StoredFacts {
         self.kind
     }
 
-    /// Kind, status, and whether something went wrong.
-    pub(crate) fn ending(&self) -> (RequestKind, Option<u16>, bool) {
-        (self.kind, self.status, self.error.is_some())
+    /// Kind, and whether something went wrong.
+    pub(crate) fn ending(&self) -> (RequestKind, bool) {
+        (self.kind, self.error.is_some())
     }
 
     pub(crate) fn data(&self) -> FactsData {
@@ -268,8 +264,8 @@ impl StoredFacts {
             visitor: self.visitor.clone(),
             groups: self.groups.clone(),
             viewer: self.viewer.clone(),
-            status: self.status,
-            bytes_out: self.bytes_out,
+            status: None,
+            bytes_out: None,
             error: self.error.clone(),
         }
     }

@@ -489,7 +489,7 @@ impl Shared {
             let age = scale.between(held.slot.begun_at.load(Ordering::Relaxed), scale.ticks());
             let generation = held.slot.generation();
             if u128::from(age) > ttl.as_nanos() && held.slot.end(generation, State::Abandoned) {
-                self.ended(&held, State::Abandoned);
+                drop(self.ended(&held, State::Abandoned));
             }
         }
     }
@@ -509,15 +509,13 @@ impl Shared {
             })
     }
 
-    /// A request has just ended: counts it, offers it to the collector, and lets go of the hold
-    /// that an open request has on itself.
-    pub(crate) fn ended(&'static self, held: &Held, how: State) {
-        let Some(process) = process::existing() else {
-            return;
-        };
+    /// A request has just ended: counts it, and offers it to the collector. Gives the hold that an
+    /// open request has on itself, to be dropped or kept.
+    pub(crate) fn ended(&'static self, held: &Held, how: State) -> Option<Held> {
+        let process = process::existing()?;
         process.count_end(how);
-        let open = Held::adopt(held.slot, process.generation);
-        self.collector.offer(self, open, how);
+        self.collector.offer(self, held, how);
+        Some(Held::adopt(held.slot, process.generation))
     }
 
     /// The last handle of an open request was dropped.
@@ -528,7 +526,7 @@ impl Shared {
         if let Some(held) = slot.hold(generation, process)
             && slot.end(generation, State::Abandoned)
         {
-            shared.ended(&held, State::Abandoned);
+            drop(shared.ended(&held, State::Abandoned));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::facts::{Facts, Late};
 use crate::lane::slot::{self, Held};
 use crate::lane::span::{self, Span};
 use crate::lane::{Call, ROOT, context, process, read, site};
-use crate::profile::{Outcome, ProfileData, RequestKind, State};
+use crate::profile::{FactsData, Outcome, ProfileData, RequestKind, State};
 use crate::profiler::Shared;
 use crate::render;
 use std::future::Future;
@@ -70,7 +70,6 @@ impl Request {
             let generation = slot.begin(process, profiler.number, allowance, recorded, |stored| {
                 stored.store(facts)
             });
-            process.counters.begun.fetch_add(1, Ordering::Relaxed);
             let held = Held::adopt(slot, process.generation);
             Live {
                 held,
@@ -337,19 +336,17 @@ impl Request {
             return Profile::default();
         };
         let slot = live.held.slot;
-        if slot.is_live(live.generation)
-            && let Some(mut facts) = slot.facts()
-        {
-            if let Some(status) = status {
-                facts.set(Late::Status(status));
-            }
-            facts.set(Late::BytesOut(bytes_out));
+        if slot.is_live(live.generation) {
+            slot.set_answer(status, bytes_out);
         }
-        if slot.end(live.generation, how) {
-            live.profiler.ended(&live.held, how);
-        }
+        // The profile takes over the hold that the open request had on itself.
+        let open = if slot.end(live.generation, how) {
+            live.profiler.ended(&live.held, how)
+        } else {
+            Some(live.held.clone())
+        };
         Profile {
-            held: Some((live.held.clone(), live.profiler)),
+            held: open.map(|held| (held, live.profiler)),
             data: OnceLock::new(),
         }
     }
@@ -417,6 +414,11 @@ pub(crate) fn build(held: &Held, profiler: &Shared, scale: &Scale, until: u64) -
     let (id, parent_id, facts) = slot.facts().map_or_else(Default::default, |facts| {
         (facts.id(), facts.parent_id(), facts.data())
     });
+    let facts = FactsData {
+        status: slot.status(),
+        bytes_out: slot.bytes_out(),
+        ..facts
+    };
     ProfileData {
         id: id.unwrap_or_else(|| made_up_id(held, profiler)),
         parent_id,

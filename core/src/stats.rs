@@ -71,12 +71,12 @@ impl Stats {
         };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &process.counters;
-        stats.begun = count(&counters.begun);
-        stats.finished = count(&counters.finished);
+        stats.finished = process.finished();
         stats.aborted = count(&counters.aborted);
         stats.abandoned = count(&counters.abandoned);
         stats.live = u64::from(process.live.load(Ordering::Relaxed));
-        stats.memory = process.used.load(Ordering::Relaxed) as u64;
+        stats.memory = process.memory() as u64;
+        stats.begun = stats.finished + stats.aborted + stats.abandoned + stats.live;
         stats.refused_live = count(&counters.refused_live);
         stats.refused_memory = count(&counters.refused_memory);
         stats.unlisted = count(&counters.unlisted);

@@ -2,13 +2,14 @@
 //!
 //! A page that ends decides whether anybody wants its profile; if so it pushes its slot on a list,
 //! one atomic exchange, and wakes nobody. A thread of ours, started by the first request that ends
-//! in this process, looks every [`INTERVAL`], builds what the sinks read, and reports once a minute
+//! in this process, looks four times a second, builds what the sinks read, and reports once a minute
 //! and kind what went wrong. In a child of a fork everything here is made anew.
 
 pub mod sink;
 
 mod report;
 
+use crate::clock::Scale;
 use crate::fork::{self, Forever};
 use crate::lane::process;
 use crate::lane::slot::{Held, Slot};
@@ -113,15 +114,15 @@ impl Collector {
         Some(here)
     }
 
-    /// A request has ended; `open` is the hold that it had on itself.
-    pub(crate) fn offer(&'static self, shared: &'static Shared, open: Held, how: State) {
+    /// A request has ended.
+    pub(crate) fn offer(&'static self, shared: &'static Shared, open: &Held, how: State) {
         if self.sinks.is_empty() {
             if self.log.is_some() {
                 self.wake_later(shared);
             }
             return;
         }
-        let ended = ended(&open, how);
+        let ended = ended(open, how);
         // The keep-decision: what nobody wants is put away at once, by dropping the hold.
         if !self
             .sinks
@@ -140,7 +141,7 @@ impl Collector {
             here.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        here.push(open);
+        here.push(open.clone());
         self.wake_later(shared);
     }
 
@@ -367,16 +368,15 @@ impl Here {
 
 fn ended(open: &Held, how: State) -> Ended {
     let slot = open.slot;
-    let scale = crate::clock::Scale::now();
     let begun_at = slot.begun_at.load(Ordering::Relaxed);
-    let (kind, status, error) = slot
+    let (kind, error) = slot
         .facts()
         .map_or_else(Default::default, |facts| facts.ending());
     Ended {
         kind,
         state: how,
-        status,
+        status: slot.status(),
         error,
-        page_ns: scale.between(begun_at, slot.ended_at.load(Ordering::Relaxed)),
+        page_ns: Scale::rough(begun_at, slot.ended_at.load(Ordering::Relaxed)),
     }
 }

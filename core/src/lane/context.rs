@@ -68,8 +68,12 @@ const OUTSIDE_BATCH: u32 = 32;
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&ThreadContext) -> R) -> R {
     // Constant and without a destructor, so it is there from a thread's first to its last
-    // instruction, and this cannot fail.
-    CONTEXT.with(f)
+    // instruction, and this cannot fail. The reference is taken first and used outside, because
+    // `LocalKey::with` is not inlined around a closure of any size.
+    let context = CONTEXT.with(std::ptr::from_ref);
+    // SAFETY: this thread's own value, which lives as long as the thread and is only shared with
+    // closures that end before this function does.
+    f(unsafe { &*context })
 }
 
 impl ThreadContext {

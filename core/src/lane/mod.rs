@@ -24,6 +24,7 @@ pub(crate) mod site;
 pub(crate) mod slot;
 pub(crate) mod span;
 pub(crate) mod totals;
+pub(crate) mod trylock;
 pub(crate) mod unlisted;
 pub(crate) mod word;
 

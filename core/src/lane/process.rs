@@ -6,9 +6,9 @@
 
 use super::chunk::{CLASSES, Chunk, SMALLEST};
 use super::slot::Slot;
+use super::trylock::TryLock;
 use crate::fork::{Forever, PerProcess};
 use crate::profile::State;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
@@ -44,16 +44,14 @@ pub(crate) struct Process {
     /// Where unlisted calls are timed while they are open.
     pub(crate) scratch: [Forever<Chunk>; SCRATCH_CHUNKS],
     pub(crate) live: AtomicU32,
-    /// Bytes that live requests use.
-    pub(crate) used: AtomicUsize,
+    /// Bytes of the chunks that requests use.
+    used: AtomicUsize,
     pub(crate) counters: Counters,
 }
 
 /// What happened to this process's calls and requests so far.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) begun: AtomicU64,
-    pub(crate) finished: AtomicU64,
     pub(crate) aborted: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) refused_live: AtomicU64,
@@ -142,13 +140,26 @@ impl Process {
     /// A request ended: it is not live any more.
     pub(crate) fn count_end(&self, how: State) {
         self.live.fetch_sub(1, Ordering::Relaxed);
-        let counters = &self.counters;
-        let counter = match how {
-            State::Aborted => &counters.aborted,
-            State::Abandoned => &counters.abandoned,
-            State::Live | State::Finished => &counters.finished,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        match how {
+            // Finished ones are counted by their slots, without an exchange.
+            State::Live | State::Finished => {}
+            State::Aborted => drop(self.counters.aborted.fetch_add(1, Ordering::Relaxed)),
+            State::Abandoned => drop(self.counters.abandoned.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Bytes that requests keep: chunks and slots.
+    pub(crate) fn memory(&self) -> usize {
+        let slots = self.live.load(Ordering::Relaxed) as usize * size_of::<Slot>();
+        self.used.load(Ordering::Relaxed) + slots
+    }
+
+    /// Requests that were finished so far.
+    pub(crate) fn finished(&self) -> u64 {
+        self.slots
+            .iter()
+            .map(|slot| slot.finished.load(Ordering::Relaxed))
+            .sum()
     }
 
     pub(crate) fn slot(&self, number: u32) -> Option<&'static Slot> {
@@ -166,7 +177,13 @@ impl Process {
     /// A chunk of a class, if the process may use that much more.
     pub(crate) fn take_chunk(&self, class: u32, most: usize) -> Option<&'static Chunk> {
         let size = (SMALLEST as usize) << class;
-        if self.used.fetch_add(size, Ordering::Relaxed) + size > most {
+        let slots = self.live.load(Ordering::Relaxed) as usize * size_of::<Slot>();
+        if self
+            .used
+            .fetch_add(size, Ordering::Relaxed)
+            .saturating_add(size + slots)
+            > most
+        {
             self.used.fetch_sub(size, Ordering::Relaxed);
             return None;
         }
@@ -249,7 +266,7 @@ impl<T: Sync, const OUTER: usize, const INNER: usize> Table<T, OUTER, INNER> {
 /// A pile that many threads take from and put to, without ever waiting for one another: several
 /// piles, of which each takes the first that is free.
 struct Shared<T> {
-    piles: [Mutex<Vec<T>>; PILES],
+    piles: [TryLock<Vec<T>>; PILES],
 }
 
 const PILES: usize = 4;
@@ -257,7 +274,7 @@ const PILES: usize = 4;
 impl<T> Shared<T> {
     const fn new() -> Self {
         Self {
-            piles: [const { Mutex::new(Vec::new()) }; PILES],
+            piles: [const { TryLock::new(Vec::new()) }; PILES],
         }
     }
 
@@ -265,7 +282,7 @@ impl<T> Shared<T> {
         let first = super::context::shard();
         for offset in 0..PILES {
             let pile = self.piles.get((first + offset) % PILES)?;
-            if let Some(thing) = try_lock(pile).and_then(|mut pile| pile.pop()) {
+            if let Some(thing) = pile.try_lock().and_then(|mut pile| pile.pop()) {
                 return Some(thing);
             }
         }
@@ -281,20 +298,11 @@ impl<T> Shared<T> {
             let Some(pile) = self.piles.get((first + offset) % PILES) else {
                 return;
             };
-            if let Some(mut pile) = try_lock(pile) {
+            if let Some(mut pile) = pile.try_lock() {
                 pile.push(thing);
                 return;
             }
             std::hint::spin_loop();
         }
-    }
-}
-
-/// Locks if free; a panic while it was held cannot have left a list of references torn.
-pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<std::sync::MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(std::sync::TryLockError::WouldBlock) => None,
     }
 }

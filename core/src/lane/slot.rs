@@ -1,15 +1,15 @@
 //! A slot: what the threads of one request share. It is used again by later requests, and its
 //! generation tells them apart.
 
-use super::process::{self, Process, try_lock};
+use super::process::{self, Process};
 use super::totals::Totals;
+use super::trylock::{Guard, TryLock};
 use super::word::Holders;
 use super::{Lane, context};
 use crate::clock;
 use crate::facts::StoredFacts;
 use crate::profile::{Limit, State};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 const LIVE: u64 = 1;
 const RECORDED: u64 = 2;
@@ -40,7 +40,12 @@ pub(crate) struct Slot {
     limit: AtomicU8,
     pub(crate) unlisted: AtomicU64,
     pub(crate) totals: Totals,
-    facts: Mutex<StoredFacts>,
+    facts: TryLock<StoredFacts>,
+    /// The answer's status plus one, once known.
+    status: AtomicU32,
+    bytes_out: AtomicU64,
+    /// Requests of this slot that were finished; only whoever ends one adds to it.
+    pub(crate) finished: AtomicU64,
     /// The next finished request of the collector's queue.
     pub(crate) next_finished: AtomicPtr<Slot>,
 }
@@ -71,7 +76,10 @@ impl Slot {
             limit: AtomicU8::new(0),
             unlisted: AtomicU64::new(0),
             totals: Totals::new(),
-            facts: Mutex::new(StoredFacts::default()),
+            facts: TryLock::new(StoredFacts::default()),
+            status: AtomicU32::new(0),
+            bytes_out: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
             next_finished: AtomicPtr::default(),
         }
     }
@@ -92,10 +100,9 @@ impl Slot {
         self.spans_left.store(allowance.spans, Ordering::Relaxed);
         self.bytes_left.store(allowance.bytes, Ordering::Relaxed);
         self.max_memory.store(allowance.memory, Ordering::Relaxed);
-        if let Some(mut stored) = try_lock(&self.facts) {
+        if let Some(mut stored) = self.facts.try_lock() {
             facts(&mut stored);
         }
-        process.used.fetch_add(size_of::<Self>(), Ordering::Relaxed);
         process.live.fetch_add(1, Ordering::Relaxed);
         self.begun_at.store(clock::ticks(), Ordering::Relaxed);
         let flags = LIVE | if recorded { RECORDED } else { 0 };
@@ -167,9 +174,36 @@ impl Slot {
             return false;
         }
         self.ended_at.store(clock::ticks(), Ordering::Relaxed);
-        self.state
+        let ended = self
+            .state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, live)
-            .is_ok()
+            .is_ok();
+        if ended && how == State::Finished {
+            // One end a request, so nobody else adds now.
+            let finished = self.finished.load(Ordering::Relaxed);
+            self.finished.store(finished + 1, Ordering::Relaxed);
+        }
+        ended
+    }
+
+    /// What the answer was: before the end, by whoever ends it.
+    pub(crate) fn set_answer(&self, status: Option<u16>, bytes_out: u64) {
+        self.bytes_out.store(bytes_out, Ordering::Relaxed);
+        let status = status.map_or(0, |status| u32::from(status) + 1);
+        self.status.store(status, Ordering::Relaxed);
+    }
+
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.status
+            .load(Ordering::Relaxed)
+            .checked_sub(1)?
+            .try_into()
+            .ok()
+    }
+
+    pub(crate) fn bytes_out(&self) -> Option<u64> {
+        let ended = !matches!(self.ended(), State::Live | State::Abandoned);
+        ended.then(|| self.bytes_out.load(Ordering::Relaxed))
     }
 
     /// Holds the request of this generation, for somebody who did not hold it.
@@ -233,10 +267,7 @@ impl Slot {
         self.unlisted.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
         self.answered_at.store(0, Ordering::Relaxed);
-        if let Some(mut facts) = try_lock(&self.facts) {
-            facts.clear();
-        }
-        process.used.fetch_sub(size_of::<Self>(), Ordering::Relaxed);
+        self.status.store(0, Ordering::Relaxed);
         self.holders.set_idle();
         self.state
             .store(u64::from(next) << GENERATION_SHIFT, Ordering::Release);
@@ -246,9 +277,9 @@ impl Slot {
 
     /// The facts. Held by another thread only while it copies a few strings; a caller that cannot
     /// get them after many tries goes without.
-    pub(crate) fn facts(&self) -> Option<MutexGuard<'_, StoredFacts>> {
+    pub(crate) fn facts(&self) -> Option<Guard<'_, StoredFacts>> {
         for attempt in 0..10_000_u32 {
-            if let Some(facts) = try_lock(&self.facts) {
+            if let Some(facts) = self.facts.try_lock() {
                 return Some(facts);
             }
             if attempt % 64 == 63 {

@@ -95,9 +95,10 @@ impl Totals {
 
     /// Empties them for the next request of the slot. Only when nobody holds it.
     pub(crate) fn clear(&self) {
-        if self.used.swap(0, Ordering::AcqRel) == 0 {
+        if self.used.load(Ordering::Acquire) == 0 {
             return;
         }
+        self.used.store(0, Ordering::Relaxed);
         for sums in self.few.iter().chain(self.all.get().into_iter().flatten()) {
             let Sums {
                 category,

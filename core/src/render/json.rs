@@ -33,7 +33,7 @@ use std::borrow::Cow;
 use std::io;
 
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter};
+use serde_json::ser::Formatter;
 
 use super::shown::utc;
 use super::{Details, mask};
@@ -478,6 +478,10 @@ impl Formatter for SafeInHtml {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        let is_plain = |byte| !matches!(byte, b'<' | b'>' | b'&' | 0x7f..);
+        if fragment.bytes().all(is_plain) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let is_risky = |character| {
             matches!(
                 character,
@@ -494,13 +498,5 @@ impl Formatter for SafeInHtml {
             write!(writer, "\\u{:04x}", u32::from(last))?;
         }
         Ok(())
-    }
-
-    fn write_char_escape<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        escape: CharEscape,
-    ) -> io::Result<()> {
-        serde_json::ser::CompactFormatter.write_char_escape(writer, escape)
     }
 }

@@ -1,9 +1,10 @@
-//! A profile as text, ticket, JSON, `Server-Timing` or trace: pure functions of [`ProfileData`].
+//! A profile as text, ticket, HTML, JSON, `Server-Timing` or trace: pure functions of [`ProfileData`].
 //!
 //! Each renderer escapes all that it did not write itself: a detail is whatever somebody sent.
 //!
 //! [`ProfileData`]: crate::profile::ProfileData
 
+pub mod html;
 pub mod json;
 pub mod mask;
 pub mod server_timing;

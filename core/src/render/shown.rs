@@ -55,17 +55,8 @@ pub fn push_line(line: &mut String, text: &str) {
 /// or cannot be seen.
 #[must_use]
 pub fn is_unsafe_to_show(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}'
-                | '\u{61c}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
+    // The Arabic letter mark reorders like U+200E and U+200F.
+    crate::text::is_unsafe_to_show(character) || character == '\u{61c}'
 }
 
 fn is_blank(character: char) -> bool {

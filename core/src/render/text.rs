@@ -241,11 +241,13 @@ fn push_table(out: &mut String, table: &Table) {
     }
 }
 
-/// Wide names widen their column, so that the figures stay below each other; the very widest are
-/// let stand out.
+/// Wide names widen their column, so that the figures stay below each other; the very widest stand
+/// out alone.
 fn name_width(rows: &[Row]) -> usize {
-    let widest = rows.iter().map(|row| row.category.chars().count()).max();
-    widest.unwrap_or(0).clamp(NAME_WIDTH, WIDEST_NAME)
+    let widths = rows.iter().map(|row| row.category.chars().count());
+    widths
+        .filter(|width| *width <= WIDEST_NAME)
+        .fold(NAME_WIDTH, usize::max)
 }
 
 fn bound(is_bound: bool, mark: char, ns: u64) -> String {

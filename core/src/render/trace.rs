@@ -3,10 +3,13 @@
 //! One complete event (`X`) a call, on the request's clock in microseconds. Viewers draw what lies
 //! within another on the same track as its child, and cannot draw calls that overlap. So each lane
 //! has a track, and further ones as long as calls of it overlap: a call stands on a track alone or
-//! within its parent. Track 0 is the request itself.
+//! within its parent. Around all of the first track stands the request itself: it is what a viewer
+//! shows first.
 //!
 //! Viewers add start and duration in floating point. Times are therefore multiples of 1/8 µs,
-//! rounded down: those add up exactly, so no child ends after its parent by a rounding.
+//! rounded down: those add up exactly, and are whole nanoseconds, so no child ends after its parent
+//! by a rounding. No call is shorter than that: speedscope mistakes the order of a call's begin and
+//! end at the same moment.
 
 use std::borrow::Cow;
 
@@ -35,7 +38,7 @@ pub fn trace(data: &ProfileData, details: Details) -> String {
     let tracks = Tracks::of(data);
     let mut events = Vec::with_capacity(data.spans.len() + tracks.tracks.len() + 3);
     push_metadata(&mut events, data, &tracks, details);
-    events.push(request_event(data, details));
+    events.push(request_event(data, tracks.end, details));
     for (span, track) in data.spans.iter().zip(&tracks.of_spans) {
         events.push(call_event(data.pid, span, *track, details));
     }
@@ -124,9 +127,7 @@ fn push_metadata<'a>(
         ..Arguments::default()
     };
     metadata("process_name", 0, named(title(data, details)));
-    metadata("thread_name", 0, named("request".to_owned()));
-    metadata("thread_sort_index", 0, at(0));
-    for (tid, track) in (1_u32..).zip(&tracks.tracks) {
+    for (tid, track) in (0_u32..).zip(&tracks.tracks) {
         let more = if track.nth == 0 {
             String::new()
         } else {
@@ -141,7 +142,7 @@ fn push_metadata<'a>(
     }
 }
 
-fn request_event(data: &ProfileData, details: Details) -> Event<'_> {
+fn request_event(data: &ProfileData, end: u64, details: Details) -> Event<'_> {
     Event {
         name: Cow::Owned(title(data, details)),
         cat: Some("request"),
@@ -149,7 +150,7 @@ fn request_event(data: &ProfileData, details: Details) -> Event<'_> {
         pid: data.pid,
         tid: 0,
         ts: Some(0.0),
-        dur: Some(steps_to_us(data.page_ns / NS_PER_STEP)),
+        dur: Some(steps_to_us(end)),
         args: Arguments {
             request: Some(&data.id),
             ..Arguments::default()
@@ -213,7 +214,8 @@ fn name<'a>(category: &'a str, detail: &str) -> Cow<'a, str> {
 /// Where a call starts and ends, in steps of the clock.
 fn steps(span: &SpanData) -> (u64, u64) {
     let end_ns = span.start_ns.saturating_add(span.duration_ns);
-    (span.start_ns / NS_PER_STEP, end_ns / NS_PER_STEP)
+    let start = span.start_ns / NS_PER_STEP;
+    (start, (end_ns / NS_PER_STEP).max(start + 1))
 }
 
 /// Exact up to 2^53 steps, 35 years.
@@ -224,51 +226,74 @@ fn steps_to_us(steps: u64) -> f64 {
 /// On which track each call stands.
 struct Tracks {
     tracks: Vec<Track>,
-    /// A track's id for each span; ids are the tracks' indexes plus one.
+    /// A track's index for each span.
     of_spans: Vec<u32>,
+    /// When the request ends, in steps: not before its calls.
+    end: u64,
 }
 
 struct Track {
     lane: u32,
     /// Which of the lane's tracks it is.
     nth: u32,
-    /// What goes on at this moment, outermost first: index of the span, and its end in steps.
-    open: Vec<(usize, u64)>,
+    /// What goes on at this moment, outermost first.
+    open: Vec<Open>,
+}
+
+struct Open {
+    /// Index of the span; none for the request.
+    span: Option<u32>,
+    /// In steps.
+    end: u64,
 }
 
 impl Tracks {
     fn of(data: &ProfileData) -> Self {
-        let mut tracks = Self {
-            tracks: Vec::new(),
-            of_spans: vec![0; data.spans.len()],
-        };
-        let mut sorted: Vec<(usize, &SpanData)> = data.spans.iter().enumerate().collect();
+        let last = data.spans.iter().map(|span| steps(span).1).max();
+        let end = last.unwrap_or(0).max(data.page_ns / NS_PER_STEP);
+        let mut sorted: Vec<(u32, &SpanData)> = (0..).zip(&data.spans).collect();
         sorted.sort_by_key(|(_, span)| span.start_ns);
+        let lane = sorted.first().map_or(0, |(_, span)| span.lane);
+        let request = Track {
+            lane,
+            nth: 0,
+            open: vec![Open { span: None, end }],
+        };
+        let mut tracks = Self {
+            tracks: vec![request],
+            of_spans: vec![0; data.spans.len()],
+            end,
+        };
         for (index, span) in sorted {
             let (start, end) = steps(span);
             let at = tracks.place(span, start, end);
             if let Some(track) = tracks.tracks.get_mut(at) {
-                track.open.push((index, end));
+                track.open.push(Open {
+                    span: Some(index),
+                    end,
+                });
             }
-            if let Some(of_span) = tracks.of_spans.get_mut(index) {
-                *of_span = u32::try_from(at + 1).unwrap_or(u32::MAX);
+            if let Some(of_span) = tracks.of_spans.get_mut(index as usize) {
+                *of_span = u32::try_from(at).unwrap_or(u32::MAX);
             }
         }
         tracks
     }
 
-    /// The first track of the span's lane that is free, or whose innermost open call is its parent.
+    /// The first track of the span's lane where nothing goes on but the request, or whose
+    /// innermost open call is the span's parent.
     fn place(&mut self, span: &SpanData, start: u64, end: u64) -> usize {
-        let parent = span.parent.map(|parent| parent as usize);
         let mut nth = 0;
         for (at, track) in self.tracks.iter_mut().enumerate() {
             if track.lane != span.lane {
                 continue;
             }
-            while track.open.pop_if(|(_, until)| *until <= start).is_some() {}
+            while track.open.pop_if(|open| open.end <= start).is_some() {}
             let fits = match track.open.last() {
                 None => true,
-                Some((around, until)) => Some(*around) == parent && end <= *until,
+                Some(around) => {
+                    (around.span.is_none() || around.span == span.parent) && end <= around.end
+                }
             };
             if fits {
                 return at;

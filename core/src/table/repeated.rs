@@ -1,7 +1,8 @@
 //! Calls that a request made over and over (N+1): same category, fingerprint and caller.
 //!
 //! A fingerprint is the dear part, so one is made only where it can matter: for places that made
-//! at least five calls, and once for calls whose details are equal.
+//! at least five calls, and once for calls whose details are equal. Hashing comes next: a loop makes
+//! the same call from the same line again and again, so what came last is looked at first.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,6 +12,8 @@ use crate::profile::{Caller, ProfileData, SpanData};
 
 /// As often must a call have been made to be one that repeats.
 const LEAST: u64 = 5;
+/// So many places are compared before one is looked up.
+const PLACES_LOOKED_AT: usize = 12;
 
 /// Calls that differ only in their values.
 #[non_exhaustive]
@@ -114,11 +117,21 @@ fn by_detail(data: &ProfileData) -> Vec<Group<'_>> {
 /// Each span's place (its category and caller, as a number), and how many calls each place made.
 fn places(data: &ProfileData) -> (Vec<u32>, Vec<u64>) {
     let mut numbers: HashMap<(&str, Option<Caller>), u32> = HashMap::new();
+    let mut first: Vec<&SpanData> = Vec::new();
     let mut calls: Vec<u64> = Vec::new();
     let places = data.spans.iter().map(|span| {
-        let next = u32::try_from(calls.len()).unwrap_or(u32::MAX);
-        let place = *numbers.entry((span.category, span.caller)).or_insert(next);
-        if place == next {
+        let near = first
+            .iter()
+            .take(PLACES_LOOKED_AT)
+            .position(|other| is_same_place(other, span));
+        let place = near
+            .and_then(|place| u32::try_from(place).ok())
+            .unwrap_or_else(|| {
+                let next = u32::try_from(first.len()).unwrap_or(u32::MAX);
+                *numbers.entry((span.category, span.caller)).or_insert(next)
+            });
+        if place as usize == first.len() {
+            first.push(span);
             calls.push(0);
         }
         if let Some(calls) = calls.get_mut(place as usize) {
@@ -129,28 +142,50 @@ fn places(data: &ProfileData) -> (Vec<u32>, Vec<u64>) {
     (places.collect(), calls)
 }
 
+/// Surely the same category and caller: the same texts in memory.
+fn is_same_place(a: &SpanData, b: &SpanData) -> bool {
+    let same = |a: &'static str, b: &'static str| std::ptr::eq(a, b);
+    same(a.category, b.category)
+        && match (a.caller, b.caller) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.line == b.line && same(a.file, b.file),
+            _ => false,
+        }
+}
+
 /// Joins groups of the same place whose details have the same fingerprint.
 fn by_fingerprint<'a, 't>(
     details: &[Group<'a>],
     texts: &'t str,
     ends: &[usize],
 ) -> Vec<(&'t str, Group<'a>)> {
-    let mut known: HashMap<(u32, &str), usize> = HashMap::with_capacity(details.len());
+    let mut known: HashMap<(u32, &str), usize> = HashMap::new();
     let mut groups: Vec<(&str, Group<'a>)> = Vec::new();
+    // The group that each place came to last.
+    let mut last: Vec<usize> = Vec::new();
     let mut start = 0;
     for (detail, end) in details.iter().zip(ends) {
         let text = texts.get(start..*end).unwrap_or("");
         start = *end;
-        match known.entry((detail.place, text)) {
-            Entry::Occupied(entry) => {
-                if let Some((_, group)) = groups.get_mut(*entry.get()) {
-                    group.add(detail.count, detail.total_ns);
-                }
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(groups.len());
-                groups.push((text, Group { ..*detail }));
-            }
+        let place = detail.place as usize;
+        let is_same = |at: &usize| {
+            groups
+                .get(*at)
+                .is_some_and(|(other, group)| group.place == detail.place && *other == text)
+        };
+        let at = last.get(place).copied().filter(is_same).unwrap_or_else(|| {
+            let next = groups.len();
+            *known.entry((detail.place, text)).or_insert(next)
+        });
+        match groups.get_mut(at) {
+            Some((_, group)) => group.add(detail.count, detail.total_ns),
+            None => groups.push((text, Group { ..*detail })),
+        }
+        if last.len() <= place {
+            last.resize(place + 1, usize::MAX);
+        }
+        if let Some(last) = last.get_mut(place) {
+            *last = at;
         }
     }
     groups

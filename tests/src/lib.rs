@@ -1,0 +1,3 @@
+//! Helpers for tests that cross crates, languages or servers.
+
+pub mod browser;
