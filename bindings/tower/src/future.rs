@@ -301,7 +301,12 @@ impl Visit {
                 (Bytes::from(text), None, None)
             }
         };
-        answer::open(&mut head.headers, self.ending.request(), &profile, not_shown);
+        answer::open(
+            &mut head.headers,
+            self.ending.request(),
+            &profile,
+            not_shown,
+        );
         Response::from_parts(head, ProfiledBody::made(page, trailers, self.ending))
     }
 }

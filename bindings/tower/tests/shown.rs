@@ -104,9 +104,16 @@ async fn the_panel_keeps_to_the_pages_policy() {
     assert_panel(&strict, before, behind);
     let added = &strict.text()[before.len()..];
     assert!(added.starts_with("<ioprofiler-panel "), "{added}");
-    assert!(!added.contains("<style") && !added.contains("<script"), "{added}");
+    assert!(
+        !added.contains("<style") && !added.contains("<script"),
+        "{added}"
+    );
     let nonce = get_page(address, "/nonce?ioprofiler=1").await;
-    assert!(nonce.text().contains("<style nonce=\"r4nd0m\""), "{}", nonce.text());
+    assert!(
+        nonce.text().contains("<style nonce=\"r4nd0m\""),
+        "{}",
+        nonce.text()
+    );
     assert!(nonce.text().contains("<script nonce=\"r4nd0m\""));
     let free = get_page(address, "/html?ioprofiler=1").await;
     assert!(free.text().contains("<style>"));

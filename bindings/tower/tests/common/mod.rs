@@ -248,7 +248,10 @@ pub(crate) fn app() -> Router {
         .route("/post", post(posted))
         .route("/headers", get(headers))
         .route("/strict", get(async || with_policy("default-src 'self'")))
-        .route("/nonce", get(async || with_policy("default-src 'nonce-r4nd0m'")))
+        .route(
+            "/nonce",
+            get(async || with_policy("default-src 'nonce-r4nd0m'")),
+        )
         .fallback(async || (StatusCode::NOT_FOUND, Html(PAGE)))
 }
 
