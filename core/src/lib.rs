@@ -63,6 +63,7 @@ pub mod fingerprint;
 mod fork;
 pub mod gate;
 pub mod handle;
+pub mod inject;
 mod lane;
 pub mod profile;
 mod profiler;

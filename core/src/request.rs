@@ -302,6 +302,13 @@ impl Request {
         self.set(Late::Error(error));
     }
 
+    /// The answer's status, where it is known before the end, for snapshots.
+    pub fn set_status(&self, status: u16) {
+        if let Some(live) = self.mine() {
+            live.held.slot.set_status(live.generation, status);
+        }
+    }
+
     /// The answer's first byte leaves: later calls are marked *after answer*. The first time
     /// counts.
     pub fn first_byte(&self) {
@@ -545,6 +552,12 @@ impl Profile {
     #[must_use]
     pub fn json(&self) -> String {
         render::json(self.data(), render::Details::Full)
+    }
+
+    /// The panel as a page of its own.
+    #[must_use]
+    pub fn html(&self) -> String {
+        render::html::page(self.data())
     }
 
     /// The value of a `Server-Timing` header: at most 20 entries and 1.5 KiB, categories only.

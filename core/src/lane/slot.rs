@@ -189,8 +189,15 @@ impl Slot {
     /// What the answer was: before the end, by whoever ends it.
     pub(crate) fn set_answer(&self, status: Option<u16>, bytes_out: u64) {
         self.bytes_out.store(bytes_out, Ordering::Relaxed);
-        let status = status.map_or(0, |status| u32::from(status) + 1);
-        self.status.store(status, Ordering::Relaxed);
+        if let Some(status) = status {
+            self.status.store(u32::from(status) + 1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn set_status(&self, generation: u32, status: u16) {
+        if self.is_live(generation) {
+            self.status.store(u32::from(status) + 1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
