@@ -250,7 +250,8 @@ struct Open {
 impl Tracks {
     fn of(data: &ProfileData) -> Self {
         let last = data.spans.iter().map(|span| steps(span).1).max();
-        let end = last.unwrap_or(0).max(data.page_ns / NS_PER_STEP);
+        // Speedscope drops what has no duration, even the request itself.
+        let end = last.unwrap_or(1).max(data.page_ns / NS_PER_STEP).max(1);
         let mut sorted: Vec<(u32, &SpanData)> = (0..).zip(&data.spans).collect();
         sorted.sort_by_key(|(_, span)| span.start_ns);
         let lane = sorted.first().map_or(0, |(_, span)| span.lane);
