@@ -8,7 +8,7 @@
 
 use super::word::EndWord;
 use std::alloc::{Layout, alloc_zeroed};
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
 /// One call: a cache line.
 #[repr(C, align(64))]
@@ -23,11 +23,45 @@ pub(crate) struct Record {
     pub(crate) hits: AtomicU32,
     pub(crate) misses: AtomicU32,
     pub(crate) bytes: AtomicU32,
-    pub(crate) parent: AtomicU32,
-    pub(crate) category: AtomicU16,
-    pub(crate) flags: AtomicU8,
-    /// Which of the four counts were given.
-    pub(crate) counted: AtomicU8,
+    /// Parent, category, flags, and which of the four counts were given: one store.
+    pub(crate) about: AtomicU64,
+}
+
+/// What [`Record::about`] says.
+#[derive(Clone, Copy)]
+pub(crate) struct About(pub(crate) u64);
+
+impl About {
+    #[inline(always)]
+    pub(crate) fn new(parent: u32, category: u16, flags: u8) -> Self {
+        Self(u64::from(parent) | (u64::from(category) << 32) | (u64::from(flags) << 48))
+    }
+
+    pub(crate) fn parent(self) -> u32 {
+        self.0 as u32
+    }
+
+    pub(crate) fn category(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    pub(crate) fn has(self, flag: u8) -> bool {
+        (self.0 >> 48) as u8 & flag != 0
+    }
+
+    pub(crate) fn counted(self, bit: u8) -> bool {
+        (self.0 >> 56) as u8 & bit != 0
+    }
+
+    pub(crate) fn with_counted(self, bit: u8) -> Self {
+        Self(self.0 | (u64::from(bit) << 56))
+    }
+}
+
+impl Record {
+    pub(crate) fn about(&self) -> About {
+        About(self.about.load(std::sync::atomic::Ordering::Relaxed))
+    }
 }
 
 const _: () = assert!(size_of::<Record>() == 64);
@@ -60,12 +94,13 @@ pub(crate) struct Text(pub(crate) u64);
 impl Text {
     pub(crate) const EMPTY: Self = Self(0);
 
+    /// Offset and length are those of a chunk, and so of 14 bits.
     #[inline(always)]
     pub(crate) fn new(chunk: u32, offset: u32, length: u32, cut: bool) -> Self {
         Self(
             (u64::from(chunk) << 32)
-                | (u64::from(offset & 0x3fff) << 16)
-                | (u64::from(length & 0x3fff) << 2)
+                | (u64::from(offset) << 16)
+                | (u64::from(length) << 2)
                 | u64::from(cut),
         )
     }
@@ -143,16 +178,26 @@ impl Chunk {
         if index >= (self.size() - HEADER) / RECORD {
             return None;
         }
-        // SAFETY: the chunk's memory reaches over `size` bytes, the index was checked, the memory
+        // SAFETY: the index was checked.
+        Some(unsafe { self.record_within(index) })
+    }
+
+    /// As [`Chunk::record`].
+    ///
+    /// # Safety
+    /// The chunk has room for more than `index` records.
+    #[inline(always)]
+    pub(crate) unsafe fn record_within(&'static self, index: u32) -> &'static Record {
+        // SAFETY: the chunk's memory reaches over `size` bytes, the index lies in it, the memory
         // is aligned to 64 and lives for ever, and any bytes at all are a valid record, since bytes
         // of details that may lie there were written by a lane that nobody reads any more: records
         // are only looked up below `published`, or their generation is compared first.
-        Some(unsafe {
+        unsafe {
             &*std::ptr::from_ref(self)
                 .cast::<u8>()
                 .add((HEADER + index * RECORD) as usize)
                 .cast::<Record>()
-        })
+        }
     }
 
     /// Copies bytes to an offset.

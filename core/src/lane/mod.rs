@@ -32,7 +32,7 @@ use crate::category::{CategoryId, Kind};
 use crate::clock;
 use crate::profile::Limit;
 use crate::text;
-use chunk::{CLASSES, Chunk, HEADER, INNER, LARGEST, NO_SPAN, RECORD, Record, SCOPE, Text};
+use chunk::{About, CLASSES, Chunk, HEADER, INNER, LARGEST, NO_SPAN, RECORD, Record, SCOPE, Text};
 use process::Process;
 use slot::Slot;
 use std::cell::Cell;
@@ -123,13 +123,22 @@ impl Lane {
         past: Past,
     ) -> Option<Begun> {
         let length = call.detail.len();
+        let front = HEADER + (self.count.get() + 1) * RECORD;
         // Each of the three is zero where there is no chunk yet.
         if self.spans_left.get() == 0
             || length > self.bytes_left.get() as usize
-            || HEADER + (self.count.get() + 1) * RECORD + length as u32 > self.back.get()
+            || front + length as u32 > self.back.get()
         {
-            // SAFETY: passed on.
-            return unsafe { self.begin_slow(slot, call, past) };
+            let Call {
+                category,
+                detail,
+                caller,
+                parent,
+                inner,
+            } = call;
+            // SAFETY: passed on. The fields one by one, so that the call needs no place in memory
+            // unless this happens.
+            return unsafe { self.begin_slow(slot, category, detail, caller, parent, inner, past) };
         }
         // SAFETY: the caller holds the lane, and room was just checked.
         unsafe { self.append(call, past, call.detail, None) }
@@ -149,24 +158,28 @@ impl Lane {
     ) -> Option<Begun> {
         let chunk = self.chunk.get()?;
         let index = self.count.get();
-        let record = chunk.record(index)?;
+        // SAFETY: a record fits, by the caller's promise.
+        let record = unsafe { chunk.record_within(index) };
+        let length = detail.len() as u32;
         let mut back = self.back.get();
         if let Some(whole) = cut_from {
             back -= 8;
             // SAFETY: passed on; the eight bytes behind a cut detail are counted in its room.
             unsafe { chunk.write(back, &whole.to_le_bytes()) };
         }
-        back -= detail.len() as u32;
+        back -= length;
+        self.back.set(back);
+        self.count.set(index + 1);
+        self.spans_left.set(self.spans_left.get() - 1);
+        self.bytes_left.set(self.bytes_left.get() - length);
+        let generation = chunk.generation.load(Ordering::Relaxed);
+        fill(
+            record,
+            call,
+            Text::new(chunk.number, back, length, cut_from.is_some()),
+        );
         // SAFETY: passed on.
         unsafe { chunk.write(back, detail) };
-        self.back.set(back);
-        self.spans_left.set(self.spans_left.get() - 1);
-        self.bytes_left
-            .set(self.bytes_left.get() - detail.len() as u32);
-
-        let generation = chunk.generation.load(Ordering::Relaxed);
-        let text = Text::new(chunk.number, back, detail.len() as u32, cut_from.is_some());
-        fill(record, call, text);
         match past {
             None => {
                 record.end.set_open(generation);
@@ -177,12 +190,10 @@ impl Lane {
                 record.start.store(start, Ordering::Relaxed);
             }
         }
-        self.count.set(index + 1);
         chunk.published.store(index + 1, Ordering::Release);
-        let number = span_number(chunk.number, index);
         Some(Begun {
             record,
-            number,
+            number: span_number(chunk.number, index),
             generation,
         })
     }
@@ -193,12 +204,27 @@ impl Lane {
     /// As [`Lane::begin`].
     #[cold]
     #[inline(never)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a struct of them would cost the fast path"
+    )]
     unsafe fn begin_slow(
         &'static self,
         slot: &'static Slot,
-        call: Call<'_>,
+        category: CategoryId,
+        detail: &[u8],
+        caller: usize,
+        parent: u32,
+        inner: bool,
         past: Past,
     ) -> Option<Begun> {
+        let call = Call {
+            category,
+            detail,
+            caller,
+            parent,
+            inner,
+        };
         let process = process::existing()?;
         if self.spans_left.get() == 0 {
             let lease = slot.lease_spans(SPAN_LEASE);
@@ -338,12 +364,8 @@ pub(crate) fn fill(record: &Record, call: Call<'_>, detail: Text) {
     record.caller.store(call.caller, Ordering::Relaxed);
     record.detail.store(detail.0, Ordering::Relaxed);
     record.target.store(Text::EMPTY.0, Ordering::Relaxed);
-    record.parent.store(call.parent, Ordering::Relaxed);
-    record
-        .category
-        .store(call.category.number, Ordering::Relaxed);
-    record.flags.store(scope | inner, Ordering::Relaxed);
-    record.counted.store(0, Ordering::Relaxed);
+    let about = About::new(call.parent, call.category.number, scope | inner);
+    record.about.store(about.0, Ordering::Relaxed);
 }
 
 /// A call without a parent.

@@ -73,10 +73,10 @@ fn read(record: &Record, process: &Process, scale: &Scale, start: u64, until: u6
         End::Ended(code, tick) if tick <= until => (outcome(code), tick),
         _ => (Outcome::Open, until),
     };
-    let info = category::info(record.category.load(Ordering::Relaxed));
-    let counted = record.counted.load(Ordering::Relaxed);
+    let about = record.about();
+    let info = category::info(about.category());
     let count =
-        |bit: u8, value: &AtomicU32| (counted & bit != 0).then(|| value.load(Ordering::Relaxed));
+        |bit: u8, value: &AtomicU32| about.counted(bit).then(|| value.load(Ordering::Relaxed));
     let (detail, detail_cut_from) = text(process, Text(record.detail.load(Ordering::Acquire)));
     let (target, _) = text(process, Text(record.target.load(Ordering::Acquire)));
     // SAFETY: the word was put there by `fill`, from `site`.
@@ -104,8 +104,8 @@ fn read(record: &Record, process: &Process, scale: &Scale, start: u64, until: u6
     };
     Read {
         number: 0,
-        parent: record.parent.load(Ordering::Relaxed),
-        inner: record.flags.load(Ordering::Relaxed) & INNER != 0,
+        parent: about.parent(),
+        inner: about.has(INNER),
         start,
         lane: 0,
         span,

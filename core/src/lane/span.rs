@@ -12,7 +12,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context as Waker, Poll};
 
 pub(crate) const OK: u8 = 0;
@@ -223,9 +223,7 @@ pub(crate) fn begin_numbered(
 }
 
 fn is_leaf(number: u32) -> bool {
-    let scope = |(_, record): (&Chunk, &Record)| {
-        record.flags.load(Ordering::Relaxed) & super::chunk::SCOPE != 0
-    };
+    let scope = |(_, record): (&Chunk, &Record)| record.about().has(super::chunk::SCOPE);
     process::existing()
         .and_then(|process| find(process, number))
         .is_some_and(|found| !scope(found))
@@ -287,8 +285,10 @@ impl Count {
 fn set_count(record: &Record, count: Count, value: u32) {
     let (place, bit) = count.place(record);
     place.store(value, Ordering::Relaxed);
-    let counted: &AtomicU8 = &record.counted;
-    counted.store(counted.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
+    // Only whoever owns the span says so, so nobody else changes it now.
+    record
+        .about
+        .store(record.about().with_counted(bit).0, Ordering::Relaxed);
 }
 
 /// Which text of a call is set after its begin.

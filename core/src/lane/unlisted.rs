@@ -95,13 +95,13 @@ pub(crate) fn end(
 }
 
 fn add(slot: &Slot, record: &Record, outcome: u8, tick: u64) {
-    let Some(sums) = slot.totals.of(record.category.load(Ordering::Relaxed)) else {
+    let Some(sums) = slot.totals.of(record.about().category()) else {
         return;
     };
     let ticks = tick.saturating_sub(record.start.load(Ordering::Relaxed));
     sums.ticks.fetch_add(ticks, Ordering::Relaxed);
     count_outcome(sums, outcome);
-    let counted = record.counted.load(Ordering::Relaxed);
+    let about = record.about();
     let counts = [
         (HITS, &record.hits, &sums.hits),
         (MISSES, &record.misses, &sums.misses),
@@ -109,7 +109,7 @@ fn add(slot: &Slot, record: &Record, outcome: u8, tick: u64) {
         (BYTES, &record.bytes, &sums.bytes),
     ];
     for (bit, from, to) in counts {
-        if counted & bit != 0 {
+        if about.counted(bit) {
             to.fetch_add(u64::from(from.load(Ordering::Relaxed)), Ordering::Relaxed);
         }
     }
@@ -188,7 +188,7 @@ pub(crate) fn each_open(
 ) -> impl Iterator<Item = (u16, u64)> {
     each_of(process, slot).map(|(_, _, record)| {
         (
-            record.category.load(Ordering::Relaxed),
+            record.about().category(),
             record.start.load(Ordering::Relaxed),
         )
     })
