@@ -1,3 +1,5 @@
 //! Helpers for tests that cross crates, languages or servers.
 
 pub mod browser;
+pub mod servers;
+pub mod shop;

@@ -1,0 +1,178 @@
+//! The cache in front of the shards: get, get_multi, set. Every look-up of the shop goes through
+//! here, and is profiled here.
+//!
+//! A cache may forget, and its server may be dead: both are a miss, and the page is made all the
+//! same.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ioprofiler::{Category, Dialect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::memcached::Memcached;
+
+/// How long an entry is believed.
+const LIFE: Duration = Duration::from_secs(300);
+/// Past that many entries the cache in this process forgets them all.
+const MOST_ENTRIES: usize = 50_000;
+
+/// Where entries are kept.
+#[derive(Debug)]
+enum Store {
+    InProcess(Mutex<HashMap<String, (Instant, Vec<u8>)>>),
+    Memcached(Memcached),
+}
+
+/// The shop's cache.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    store: Store,
+}
+
+static GET: Category = Category::leaf("memcache_get").dialect(Dialect::Keys);
+static GET_MULTI: Category = Category::leaf("memcache_get_multi").dialect(Dialect::Keys);
+static SET: Category = Category::leaf("memcache_set").dialect(Dialect::Keys);
+
+impl Cache {
+    pub(crate) fn in_process() -> Self {
+        Self {
+            store: Store::InProcess(Mutex::default()),
+        }
+    }
+
+    pub(crate) fn memcached(server: Memcached) -> Self {
+        Self {
+            store: Store::Memcached(server),
+        }
+    }
+
+    /// One entry, if it is there and can be read.
+    #[track_caller]
+    pub(crate) fn get<T: DeserializeOwned>(
+        &self,
+        key: String,
+    ) -> impl Future<Output = Option<T>> + Send {
+        let looked_up = self.look_up_as(&GET, vec![key]);
+        async { decode(looked_up.await.values().next()?) }
+    }
+
+    /// Many entries, in one trip; only those that are there and can be read.
+    #[track_caller]
+    pub(crate) fn get_multi<T: DeserializeOwned>(
+        &self,
+        keys: Vec<String>,
+    ) -> impl Future<Output = HashMap<String, T>> + Send {
+        let looked_up = self.look_up_as(&GET_MULTI, keys);
+        async {
+            let found = looked_up.await;
+            found
+                .into_iter()
+                .filter_map(|(key, json)| Some((key, decode(&json)?)))
+                .collect()
+        }
+    }
+
+    /// Keeps an entry.
+    #[track_caller]
+    pub(crate) fn set<T: Serialize>(
+        &self,
+        key: String,
+        value: &T,
+    ) -> impl Future<Output = ()> + Send {
+        let json = serde_json::to_vec(value).unwrap_or_default();
+        let mut call = ioprofiler::span(&SET, format!("Cache SET, keys: {key}"));
+        call.bytes(count(json.len()));
+        let stored = call
+            .target(self.target())
+            .wrap_result(async move { self.store(&key, json).await });
+        async { drop(stored.await) }
+    }
+
+    /// The look-up behind `get` and `get_multi`, under a category. A failed one finds nothing.
+    #[track_caller]
+    fn look_up_as(
+        &self,
+        category: &'static Category,
+        keys: Vec<String>,
+    ) -> impl Future<Output = HashMap<String, Vec<u8>>> + Send {
+        let call = ioprofiler::span(category, format!("Cache GET, keys: {}", keys.join(", ")));
+        let found = call.target(self.target()).wrap_result(async move {
+            let found = self.look_up(&keys).await?;
+            // What it found is known only now. A call inside a call is one call: this one's detail,
+            // that one's time.
+            ioprofiler::span(category, outcome(&keys, &found))
+                .hits(count(found.len()))
+                .misses(count(keys.len() - found.len()));
+            Ok::<_, std::io::Error>(found)
+        });
+        async { found.await.unwrap_or_default() }
+    }
+
+    async fn look_up(&self, keys: &[String]) -> std::io::Result<HashMap<String, Vec<u8>>> {
+        match &self.store {
+            Store::InProcess(entries) => {
+                let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+                let fresh = |key: &String| {
+                    let (kept_at, value) = entries.get(key)?;
+                    (kept_at.elapsed() < LIFE).then(|| (key.clone(), value.clone()))
+                };
+                Ok(keys.iter().filter_map(fresh).collect())
+            }
+            Store::Memcached(server) => server.get(keys).await,
+        }
+    }
+
+    async fn store(&self, key: &str, value: Vec<u8>) -> std::io::Result<()> {
+        match &self.store {
+            Store::InProcess(entries) => {
+                let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+                if entries.len() >= MOST_ENTRIES {
+                    entries.clear();
+                }
+                entries.insert(key.to_owned(), (Instant::now(), value));
+                Ok(())
+            }
+            Store::Memcached(server) => server.set(key, &value, LIFE).await,
+        }
+    }
+
+    /// Which server this is.
+    pub(crate) fn target(&self) -> &str {
+        match &self.store {
+            Store::InProcess(_) => "memcache",
+            Store::Memcached(server) => server.address(),
+        }
+    }
+}
+
+/// `Cache HIT, keys: a, b`, `Cache MISS, keys: a`, or `Cache 38/40 HIT, missed: a, b`.
+fn outcome(keys: &[String], found: &HashMap<String, Vec<u8>>) -> String {
+    if found.len() == keys.len() {
+        return format!("Cache HIT, keys: {}", keys.join(", "));
+    }
+    if found.is_empty() {
+        return format!("Cache MISS, keys: {}", keys.join(", "));
+    }
+    let missed: Vec<&str> = keys
+        .iter()
+        .map(String::as_str)
+        .filter(|key| !found.contains_key(*key))
+        .collect();
+    format!(
+        "Cache {}/{} HIT, missed: {}",
+        found.len(),
+        keys.len(),
+        missed.join(", ")
+    )
+}
+
+fn decode<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    serde_json::from_slice(json).ok()
+}
+
+fn count(number: usize) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
+}

@@ -1,0 +1,212 @@
+//! A shard: one database, whichever server runs it. Every query of the shop goes through here, and
+//! is profiled here: that is why no page says a word about it.
+//!
+//! SQL is written once, with `?` for its parameters, in what SQLite, MySQL and PostgreSQL have in
+//! common.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use ioprofiler::{Category, Dialect};
+
+use crate::mysql;
+use crate::postgres;
+use crate::sqlite;
+
+/// A parameter, or a field of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Int(i64),
+    Text(String),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+/// One row of an answer. A field that is absent or of another type reads as zero or nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Row(pub(crate) Vec<Value>);
+
+impl Row {
+    pub(crate) fn int(&self, column: usize) -> i64 {
+        match self.0.get(column) {
+            Some(Value::Int(value)) => *value,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn text(&self, column: usize) -> String {
+        match self.0.get(column) {
+            Some(Value::Text(value)) => value.clone(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Why a shard did not answer.
+#[derive(Debug)]
+pub(crate) struct DbError(pub(crate) String);
+
+impl fmt::Display for DbError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DbError {}
+
+/// The database behind a shard.
+#[derive(Debug)]
+pub(crate) enum Server {
+    Sqlite(sqlite::Pool),
+    MySql(mysql::Pool),
+    Postgres(Box<postgres::Pool>),
+}
+
+/// One half of the shop's data.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    category: Category,
+    server: Server,
+}
+
+impl Shard {
+    /// A shard whose calls are shown under `name`.
+    pub(crate) fn new(name: &'static str, server: Server) -> Self {
+        // How the server writes its literals, so that calls that differ in nothing else are known
+        // for the same.
+        let dialect = match &server {
+            Server::Sqlite(_) => Dialect::Sqlite,
+            Server::MySql(_) => Dialect::MySql,
+            Server::Postgres(_) => Dialect::PostgreSql,
+        };
+        Self {
+            category: Category::leaf(name).dialect(dialect),
+            server,
+        }
+    }
+
+    /// Rows that a SELECT finds.
+    ///
+    /// A plain function that gives a future, not an `async fn`: so `track_caller` can tell which
+    /// line of the shop asked.
+    #[track_caller]
+    pub(crate) fn query(
+        &self,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, DbError>> + Send {
+        let sql = self.dialect(sql);
+        let detail = detail(&sql, &values);
+        let call = ioprofiler::span(&self.category, &detail).target(self.target());
+        call.wrap_result(async move {
+            let rows = match &self.server {
+                Server::Sqlite(pool) => pool.query(&sql, values).await,
+                Server::MySql(pool) => pool.query(&sql, values).await,
+                Server::Postgres(pool) => pool.query(&sql, values).await,
+            }?;
+            // How many there are is known only now. A call inside a call is one call: this adds to
+            // the outer one.
+            ioprofiler::span(&self.category, &detail).rows(count(rows.len()));
+            Ok(rows)
+        })
+    }
+
+    /// Rows that another statement changed.
+    #[track_caller]
+    pub(crate) fn execute(
+        &self,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<u64, DbError>> + Send {
+        let sql = self.dialect(sql);
+        let detail = detail(&sql, &values);
+        let call = ioprofiler::span(&self.category, &detail).target(self.target());
+        call.wrap_result(async move {
+            let changed = match &self.server {
+                Server::Sqlite(pool) => pool.execute(&sql, values).await,
+                Server::MySql(pool) => pool.execute(&sql, values).await,
+                Server::Postgres(pool) => pool.execute(&sql, values).await,
+            }?;
+            ioprofiler::span(&self.category, &detail).rows(count(changed));
+            Ok(changed)
+        })
+    }
+
+    /// Which server this is: a file, or `host:port/database`.
+    pub(crate) fn target(&self) -> &str {
+        match &self.server {
+            Server::Sqlite(pool) => pool.target(),
+            Server::MySql(pool) => pool.target(),
+            Server::Postgres(pool) => pool.target(),
+        }
+    }
+
+    /// PostgreSQL numbers its parameters; the others count question marks as we do.
+    fn dialect<'a>(&self, sql: &'a str) -> Cow<'a, str> {
+        match &self.server {
+            Server::Postgres(_) => Cow::Owned(numbered(sql)),
+            _ => Cow::Borrowed(sql),
+        }
+    }
+}
+
+/// What the profile shows: the SQL as it is sent, and of its parameters only the types. A profile
+/// may be looked at by others than the member whose request it was.
+fn detail(sql: &str, values: &[Value]) -> String {
+    if values.is_empty() {
+        return sql.to_owned();
+    }
+    let mut text = format!("{sql} -- [");
+    for (index, value) in values.iter().enumerate() {
+        if index == MOST_TYPES {
+            text.push_str(", …");
+            break;
+        }
+        text.push_str(if index == 0 { "" } else { ", " });
+        text.push_str(match value {
+            Value::Null => "null",
+            Value::Int(_) => "int",
+            Value::Text(_) => "text",
+        });
+    }
+    text.push(']');
+    text
+}
+
+const MOST_TYPES: usize = 8;
+
+fn count(number: impl TryInto<u32>) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
+}
+
+/// `a = ? AND b = ?` → `a = $1 AND b = $2`.
+fn numbered(sql: &str) -> String {
+    let mut parts = sql.split('?');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (index, part) in parts.enumerate() {
+        text.push_str(&format!("${}{part}", index + 1));
+    }
+    text
+}
+
+/// `?, ?, ?`: a list of that many parameters.
+pub(crate) fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}

@@ -1,0 +1,365 @@
+//! Real servers for tests: MariaDB, PostgreSQL and memcached, each in a folder of its own on a port
+//! of its own, stopped when it is dropped.
+//!
+//! Where one is not installed a test that needs it is skipped, saying so; with
+//! `IOPROFILER_TEST_SERVERS=required` in the environment it fails instead.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A server takes no longer than this to start, on a slow machine under load.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Who logs in.
+const USER: &str = "shop";
+/// With what. Not a secret: it guards made-up goods for as long as a test runs.
+const PASSWORD: &str = "in love with clay";
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    process: Child,
+    /// What tells it to stop soon and cleanly.
+    stop: &'static str,
+    port: u16,
+    _folder: Folder,
+}
+
+impl Server {
+    /// The port it listens on, at 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `127.0.0.1:port`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The URL of one of its databases.
+    #[must_use]
+    pub fn url(&self, scheme: &str, database: &str) -> String {
+        let password = PASSWORD.replace(' ', "%20");
+        format!("{scheme}://{USER}:{password}@{}/{database}", self.address())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let number = self.process.id().to_string();
+        drop(Command::new("kill").args([self.stop, &number]).status());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// MariaDB with these databases; `None` where it is not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn mariadb(databases: &[&str]) -> Option<Server> {
+    let server = program("mariadbd")?;
+    let install = program("mariadb-install-db")?;
+    let folder = Folder::new("mariadb");
+    let data = folder.path("data");
+    let as_root = is_root().then_some("--user=root");
+    run(Command::new(install)
+        .args([
+            "--no-defaults",
+            "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+        ])
+        .arg(format!("--datadir={}", data.display()))
+        .args(as_root));
+    let mut script = format!("CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n");
+    for database in databases {
+        script.push_str(&format!(
+            "CREATE DATABASE {database} CHARACTER SET utf8mb4;\n"
+        ));
+        script.push_str(&format!("GRANT ALL ON {database}.* TO '{USER}'@'%';\n"));
+    }
+    // What `mysql_install_db` makes for nobody would match before our user does.
+    script.push_str("DELETE FROM mysql.global_priv WHERE User = '';\nFLUSH PRIVILEGES;\n");
+    let first = folder.file("first.sql", &script);
+    start(folder, "-TERM", |folder, port| {
+        let mut command = dies_with_us(&server, None);
+        command
+            .args([
+                "--no-defaults",
+                "--bind-address=127.0.0.1",
+                "--skip-name-resolve",
+            ])
+            .args([
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-buffer-pool-size=32M",
+            ])
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--socket={}", folder.path("socket").display()))
+            .arg(format!("--pid-file={}", folder.path("pid").display()))
+            .arg(format!("--init-file={}", first.display()))
+            .arg(format!("--port={port}"))
+            .args(as_root);
+        command
+    })
+}
+
+/// PostgreSQL with these databases; `None` where it is not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn postgresql(databases: &[&str]) -> Option<Server> {
+    let (initdb, server, createdb) = (
+        program("initdb")?,
+        program("postgres")?,
+        program("createdb")?,
+    );
+    let folder = Folder::new("postgresql");
+    let data = folder.path("data");
+    let password = folder.file("password", PASSWORD);
+    // It refuses to run as root.
+    let user = is_root().then_some("postgres");
+    if let Some(user) = user {
+        run(Command::new("chown").arg("-R").arg(user).arg(&folder.0));
+    }
+    run(dies_with_us(&initdb, user)
+        .args([
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ])
+        .args(["--username", USER, "--pgdata"])
+        .arg(&data)
+        .arg("--pwfile")
+        .arg(&password));
+    let server = start(folder, "-INT", |_, port| {
+        let mut command = dies_with_us(&server, user);
+        command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
+        command.args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+        ]);
+        command.args(["-c", "fsync=off"]);
+        command
+    })?;
+    for database in databases {
+        let port = server.port().to_string();
+        let create = || {
+            let mut command = Command::new(&createdb);
+            command.args(["-h", "127.0.0.1", "-U", USER, "-p", &port, database]);
+            command.env("PGPASSWORD", PASSWORD).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        // It listens before it serves.
+        wait("createdb", create);
+    }
+    Some(server)
+}
+
+/// memcached; `None` where it is not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn memcached() -> Option<Server> {
+    let server = program("memcached")?;
+    start(Folder::new("memcached"), "-TERM", |_, port| {
+        let mut command = dies_with_us(&server, None);
+        command.args([
+            "-l",
+            "127.0.0.1",
+            "-U",
+            "0",
+            "-m",
+            "64",
+            "-p",
+            &port.to_string(),
+        ]);
+        if is_root() {
+            command.args(["-u", "nobody"]);
+        }
+        command
+    })
+}
+
+/// Starts a server on a free port and waits until it listens.
+fn start(
+    folder: Folder,
+    stop: &'static str,
+    command: impl Fn(&Folder, u16) -> Command,
+) -> Option<Server> {
+    // Nobody keeps a free port free: another process may be faster.
+    for _ in 0..3 {
+        let port = free_port();
+        let log = std::fs::File::create(folder.path("log")).ok()?;
+        let errors = log.try_clone().ok()?;
+        let mut command = command(&folder, port);
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .ok()?;
+        let mut server = Server {
+            process,
+            stop,
+            port,
+            _folder: Folder(PathBuf::new()),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && matches!(server.process.try_wait(), Ok(None)) {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                server._folder = folder;
+                return Some(server);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let log = std::fs::read_to_string(folder.path("log")).unwrap_or_default();
+    panic!("a server does not start:\n{log}");
+}
+
+fn wait(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "{what} does not succeed");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A port that nobody listens on.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address
+        .unwrap_or_else(|error| panic!("no free port: {error}"))
+        .port()
+}
+
+/// A program, as another user if named, that is ended by the system if this thread ends without
+/// having done so.
+fn dies_with_us(program: &Path, user: Option<&str>) -> Command {
+    let Some(setpriv) = find_program("setpriv") else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(setpriv);
+    if let Some(user) = user {
+        command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+    }
+    command.args(["--pdeathsig", "INT", "--"]).arg(program);
+    command
+}
+
+fn run(command: &mut Command) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{text}",
+        output.status
+    );
+}
+
+/// A server's program. Not finding it skips the test, unless servers are required.
+fn program(name: &str) -> Option<PathBuf> {
+    let found = find_program(name);
+    if found.is_none() {
+        let required = std::env::var_os("IOPROFILER_TEST_SERVERS").is_some_and(|v| v == "required");
+        assert!(
+            !required,
+            "{name} is not installed, and IOPROFILER_TEST_SERVERS=required"
+        );
+    }
+    found
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    // Debian keeps PostgreSQL's programs apart, by version.
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .collect();
+    versions.sort();
+    folders.extend(versions.into_iter().rev());
+    folders
+        .into_iter()
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// A temporary folder, removed when dropped.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("ioprofiler-test-{name}-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        std::fs::create_dir_all(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        Self(folder)
+    }
+
+    /// A path in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A new file in it.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
+}
