@@ -97,7 +97,7 @@ pub(crate) struct Call<'a> {
 pub(crate) type Past = Option<(u64, u64, u8)>;
 
 impl Lane {
-    pub(crate) const fn new(generation: u32) -> Self {
+    pub(crate) fn new(generation: u32) -> Self {
         Self {
             word: LockWord::new(generation),
             next: AtomicPtr::new(std::ptr::null_mut()),

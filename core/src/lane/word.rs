@@ -86,6 +86,10 @@ impl EndWord {
     }
 
     #[cfg(loom)]
+    #[allow(
+        dead_code,
+        reason = "only the models make one; records are zeroed memory"
+    )]
     pub(crate) fn new(generation: u32) -> Self {
         Self(AtomicU64::new(Self::open(generation)))
     }
