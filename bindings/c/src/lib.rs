@@ -23,13 +23,13 @@ compile_error!(
     "libioprofiler keeps its panics from the host, so it needs panic = \"unwind\" (use --profile dist)"
 );
 
-mod gate;
+pub mod gate;
 mod guard;
-mod profile;
-mod profiler;
-mod request;
+pub mod profile;
+pub mod profiler;
+pub mod request;
 mod sized;
-mod span;
-mod status;
-mod text;
-mod version;
+pub mod span;
+pub mod status;
+pub mod text;
+pub mod version;
