@@ -145,6 +145,9 @@
 // The time was over first.
 #define IOPROF_ERR_DEADLINE 400
 
+// The profile cannot be put into this answer; the reason is said.
+#define IOPROF_ERR_NOT_SHOWN 500
+
 // The library had a bug, which it kept to itself.
 #define IOPROF_ERR_PANIC 900
 
@@ -222,6 +225,27 @@ typedef struct ioprof_gate_decision {
     // Who looks, where a token said so: the fact `viewer`.
     char viewer[384];
 } ioprof_gate_decision;
+
+// The head of an answer that might carry the panel. Set `size` and what you know.
+typedef struct ioprof_answer {
+    // `sizeof(ioprof_answer)`.
+    size_t size;
+    // The request's method.
+    struct ioprof_text method;
+    // The answer's headers, duplicates included.
+    const struct ioprof_header *headers;
+    // How many; at most 1,024 are looked at.
+    size_t header_count;
+    // The body's length in bytes where it is known beforehand: that plus 1. 0 is unknown, and
+    // then not shown unless `buffer_streams`.
+    uint64_t length_plus_one;
+    // The largest body that may be held back; 0 is 4 MiB.
+    uint64_t cap;
+    // The answer's status.
+    uint32_t status;
+    // 1 where a body of unknown length may be held back to its end.
+    uint32_t buffer_streams;
+} ioprof_answer;
 
 // Where the profiler says what went wrong, once a minute and kind: `kind` is `gate`, `limit`,
 // `misuse`, `queue` or `panic`, `message` one line. Neither ends in NUL. Called by a thread of
@@ -425,6 +449,26 @@ ioprof_status ioprof_gate_grant(ioprof_profiler profiler,
 // `Set-Cookie` header. It carries no right. Gives the length it needs.
 size_t ioprof_gate_ask_cookie(uint32_t form, char *buffer, size_t capacity);
 
+// Whether an answer may carry the panel, by its head alone. `IOPROF_OK`: hold its body back, and
+// call `ioprof_inject`. `IOPROF_ERR_NOT_SHOWN`: let it go, with the header
+// `X-Ioprofiler: not-shown; REASON` whose value is written into `reason`.
+ioprof_status ioprof_may_inject(const struct ioprof_answer *answer, char *reason, size_t capacity);
+
+// The page with the panel in it: `body` must be whole. `nonce` is the one of the page's
+// Content-Security-Policy, or NULL. The page goes into `buffer`, without a NUL, where it fits;
+// `*length` is what it needs, so call it once with NULL and then with enough. On
+// `IOPROF_ERR_NOT_SHOWN` send the body as it is; the header's value (see `ioprof_may_inject`) is
+// in `buffer`, and `*length` its length.
+ioprof_status ioprof_inject(const struct ioprof_answer *answer,
+                            const struct ioprof_profile *profile,
+                            const char *nonce,
+                            size_t nonce_length,
+                            const char *body,
+                            size_t body_length,
+                            char *buffer,
+                            size_t capacity,
+                            size_t *length);
+
 // Frees a profile. NULL is fine.
 void ioprof_profile_free(struct ioprof_profile *profile);
 
@@ -451,6 +495,15 @@ size_t ioprof_profile_trace(const struct ioprof_profile *profile,
 size_t ioprof_profile_server_timing(const struct ioprof_profile *profile,
                                     char *buffer,
                                     size_t capacity);
+
+// The panel: what `ioprof_inject` puts into a page, for hosts that place it themselves (after
+// `ioprof_may_inject`; in a page that says it is UTF-8). `nonce` is the one of the page's
+// Content-Security-Policy, or NULL; that of the first call for this profile holds.
+size_t ioprof_profile_html(const struct ioprof_profile *profile,
+                           const char *nonce,
+                           size_t nonce_length,
+                           char *buffer,
+                           size_t capacity);
 
 // Makes a profiler. `options` may be NULL: all defaults. Starts no thread, opens nothing. Make
 // one at start, not one a request: a process has at most 1,024, freed ones included.

@@ -208,6 +208,41 @@ static void gate(void)
     CHECK(ioprof_request_begin(profiler, NULL) == 0);
 }
 
+static void inject(ioprof_profiler profiler)
+{
+    static const char body[] = "<html><body><p>listing</p></body></html>";
+    char page[200000], reason[64];
+    size_t length = 0;
+    ioprof_header header;
+    ioprof_answer answer;
+    ioprof_request request = ioprof_request_begin(profiler, NULL);
+    ioprof_profile *profile = ioprof_request_snapshot(request);
+    memset(&answer, 0, sizeof answer);
+    answer.size = sizeof answer;
+    answer.status = 200;
+    answer.length_plus_one = sizeof body;
+    CHECK(ioprof_may_inject(&answer, reason, sizeof reason) == IOPROF_ERR_NOT_SHOWN);
+    CHECK(strncmp(reason, "not-shown; ", 11) == 0);
+    header.name = ioprof_text_of("Content-Type");
+    header.value = ioprof_text_of("text/html; charset=utf-8");
+    answer.headers = &header;
+    answer.header_count = 1;
+    CHECK(ioprof_may_inject(&answer, NULL, 0) == IOPROF_OK);
+    CHECK(ioprof_inject(&answer, profile, NULL, 0, body, sizeof body - 1, page, sizeof page,
+                        &length) == IOPROF_OK);
+    CHECK(length > sizeof body && length < sizeof page);
+    CHECK(memcmp(page, body, 25) == 0 && memcmp(page + length - 14, "</body></html>", 14) == 0);
+    CHECK(ioprof_inject(&answer, NULL, NULL, 0, body, 1, NULL, 0, &length) == IOPROF_ERR_ARGUMENT);
+    CHECK(ioprof_inject(&answer, profile, NULL, 0, body, 9, NULL, 0, &length)
+          == IOPROF_ERR_NOT_SHOWN);
+    CHECK(ioprof_profile_html(profile, NULL, 0, NULL, 0) > 100);
+    answer.status = 70000;
+    CHECK(ioprof_may_inject(&answer, NULL, 0) == IOPROF_ERR_ARGUMENT);
+    CHECK(ioprof_may_inject(NULL, NULL, 0) == IOPROF_ERR_ARGUMENT);
+    ioprof_profile_free(profile);
+    ioprof_request_finish(request, 200, 0, NULL);
+}
+
 int main(int argc, char **argv)
 {
     long calls = argc > 1 ? atol(argv[1]) : 1000000;
@@ -217,6 +252,7 @@ int main(int argc, char **argv)
     misuse(profiler);
     wrong_options();
     gate();
+    inject(profiler);
     errno = 1234;
     for (long call = 0; call < calls; call++) {
         /* Some of them near a real one, so that they reach further than a first look. */

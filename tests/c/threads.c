@@ -55,7 +55,7 @@ int main(void)
     ioprof_stats stats;
     stats.size = sizeof stats;
     ioprof_profiler_stats(profiler, &stats);
-    printf("%d stale, %d busy\n", (int)stats.stale_handles, (int)stats.busy);
+    printf("%d busy\n", (int)stats.busy);
     ioprof_profiler_free(profiler, 1000);
     return 0;
 }

@@ -25,6 +25,7 @@ compile_error!(
 
 pub mod gate;
 mod guard;
+pub mod inject;
 pub mod profile;
 pub mod profiler;
 pub mod request;

@@ -1,7 +1,8 @@
 //! What a request has done, to be read: the one thing handed out by pointer.
 
 use crate::guard::{count_invalid, guard};
-use crate::text::write_out;
+use crate::text::{text, write_out};
+use ioprofiler_core::render::html::{PanelOptions, panel_with};
 use ioprofiler_core::render::{self, Details};
 use ioprofiler_core::{Profile, ProfileData};
 use std::ffi::c_char;
@@ -22,13 +23,30 @@ pub struct ioprof_profile {
     forms: [OnceLock<String>; FORMS],
 }
 
-const FORMS: usize = 7;
+const FORMS: usize = 8;
+const PANEL: usize = 7;
 
 impl ioprof_profile {
     pub(crate) fn new(profile: Profile) -> *mut Self {
         let forms = [const { OnceLock::new() }; FORMS];
         Box::into_raw(Box::new(Self { profile, forms }))
     }
+
+    /// The panel; the nonce of the first call holds.
+    pub(crate) fn panel(&self, nonce: &str) -> &str {
+        let make = || panel(self.profile.data(), nonce);
+        self.forms
+            .get(PANEL)
+            .map_or("", |made| made.get_or_init(make))
+    }
+}
+
+fn panel(data: &ProfileData, nonce: &str) -> String {
+    let options = match nonce {
+        "" => PanelOptions::default(),
+        nonce => PanelOptions::default().nonce(nonce),
+    };
+    panel_with(data, &options)
 }
 
 pub(crate) fn details(number: u32) -> Details {
@@ -137,4 +155,22 @@ pub unsafe extern "C" fn ioprof_profile_server_timing(
 ) -> usize {
     // SAFETY: the host's promise, as the header states it.
     unsafe { written(profile, 6, render::server_timing, buffer, capacity) }
+}
+
+/// The panel: what `ioprof_inject` puts into a page, for hosts that place it themselves (after
+/// `ioprof_may_inject`; in a page that says it is UTF-8). `nonce` is the one of the page's
+/// Content-Security-Policy, or NULL; that of the first call for this profile holds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioprof_profile_html(
+    profile: *const ioprof_profile,
+    nonce: *const c_char,
+    nonce_length: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+) -> usize {
+    // SAFETY: the host's promise, as the header states it.
+    let nonce = unsafe { text(nonce, nonce_length) };
+    let make = |data: &ProfileData| panel(data, &nonce);
+    // SAFETY: the host's promise, as the header states it.
+    unsafe { written(profile, PANEL, make, buffer, capacity) }
 }

@@ -15,5 +15,7 @@ pub const IOPROF_ERR_HANDLE: u32 = 200;
 pub const IOPROF_ERR_ARGUMENT: u32 = 300;
 /// The time was over first.
 pub const IOPROF_ERR_DEADLINE: u32 = 400;
+/// The profile cannot be put into this answer; the reason is said.
+pub const IOPROF_ERR_NOT_SHOWN: u32 = 500;
 /// The library had a bug, which it kept to itself.
 pub const IOPROF_ERR_PANIC: u32 = 900;

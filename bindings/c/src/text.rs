@@ -88,3 +88,15 @@ pub(crate) unsafe fn write_out(text: &str, buffer: *mut c_char, capacity: usize)
     }
     text.len()
 }
+
+/// Writes all of `bytes` where they fit, else nothing.
+///
+/// # Safety
+/// As [`write_out`].
+pub(crate) unsafe fn write_bytes(bytes: &[u8], buffer: *mut c_char, capacity: usize) {
+    if buffer.is_null() || capacity < bytes.len() {
+        return;
+    }
+    // SAFETY: within the buffer, which does not overlap our bytes.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len()) };
+}
