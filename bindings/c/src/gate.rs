@@ -296,7 +296,6 @@ pub unsafe extern "C" fn ioprof_gate_conditional_headers(
 /// look at profiles of `host` for `seconds` (at most a day). `https` is 1 where the page is.
 /// The value goes into `buffer`, or on any other status what is wrong; `*length` is what it needs.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "a C call says it all at once")]
 pub unsafe extern "C" fn ioprof_gate_grant(
     profiler: ioprof_profiler,
     who: *const c_char,

@@ -95,7 +95,6 @@ pub unsafe extern "C" fn ioprof_may_inject(
 /// `IOPROF_ERR_NOT_SHOWN` send the body as it is; the header's value (see `ioprof_may_inject`) is
 /// in `buffer`, and `*length` its length.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "a C call says it all at once")]
 pub unsafe extern "C" fn ioprof_inject(
     answer: *const ioprof_answer,
     profile: *const ioprof_profile,

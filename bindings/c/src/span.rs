@@ -240,7 +240,6 @@ pub extern "C" fn ioprof_span_bytes(span: ioprof_span, bytes: u32) {
 
 /// Records a call that is over: it ended `ended_ago_ns` before now and took `duration_ns`.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "a C call says it all at once")]
 pub unsafe extern "C" fn ioprof_span_add(
     request: ioprof_request,
     category: u32,
