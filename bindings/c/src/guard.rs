@@ -22,8 +22,10 @@ pub(crate) fn guard<R>(instead: R, body: impl FnOnce() -> R) -> R {
 #[cold]
 fn contained(payload: Box<dyn std::any::Any + Send>) {
     PANICS.fetch_add(1, Ordering::Relaxed);
-    // Its drop could panic again.
-    std::mem::forget(payload);
+    // Its drop could panic again; what that throws is not dropped any more.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
 }
 
 /// An argument that cannot be meant: a length beyond memory, a number out of range.
