@@ -166,6 +166,10 @@ pub unsafe extern "C" fn ioprof_span_begin(
     parent: ioprof_span,
     site: u32,
 ) -> ioprof_span {
+    // The off path: nothing in it can panic or touch errno.
+    if request == 0 {
+        return 0;
+    }
     guard(0, || {
         // SAFETY: the host's promise, as the header states it.
         let detail = unsafe { bytes(detail, detail_length) };
@@ -183,6 +187,9 @@ pub unsafe extern "C" fn ioprof_span_begin(
 /// Ends a call, the first time: `outcome` is `IOPROF_OUTCOME_…`. From any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn ioprof_span_end(span: ioprof_span, outcome: u32) {
+    if span == 0 {
+        return;
+    }
     guard((), || {
         SpanHandle::from_bits(span).end(self::outcome(outcome));
     });
