@@ -92,10 +92,8 @@ impl Storm<'_> {
                 let facts = Facts::web("GET", "/listing/1");
                 let new = RequestHandle::new(self.profiler.begin(&facts));
                 let old = place.request.swap(new.to_bits(), Ordering::Relaxed);
-                // Half of the old ones are ended here; the others by whoever has their number.
-                if self.random.below(2) == 0 {
-                    end(RequestHandle::from_bits(old));
-                }
+                // Others may have its number still, and use it.
+                end(RequestHandle::from_bits(old));
             }
             1 => end(request),
             2..7 => self.begin_span(request, place),
