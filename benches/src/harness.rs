@@ -6,6 +6,7 @@
 //! within a round hold where nanoseconds do not.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
@@ -44,7 +45,11 @@ impl Contestant {
         operations: u64,
         run: impl FnMut(u64) -> u64 + 'static,
     ) -> Self {
-        Self { name: name.into(), operations, run: Box::new(run) }
+        Self {
+            name: name.into(),
+            operations,
+            run: Box::new(run),
+        }
     }
 }
 
@@ -61,19 +66,34 @@ pub(crate) struct Effort {
 
 impl Effort {
     /// What the figures are quoted with.
-    pub(crate) const FULL: Self = Self { processes: 7, rounds: 15, sample_ns: 1_500_000 };
+    pub(crate) const FULL: Self = Self {
+        processes: 9,
+        rounds: 21,
+        sample_ns: 1_500_000,
+    };
     /// Enough to see that everything runs.
-    pub(crate) const QUICK: Self = Self { processes: 1, rounds: 2, sample_ns: 20_000 };
+    pub(crate) const QUICK: Self = Self {
+        processes: 1,
+        rounds: 2,
+        sample_ns: 20_000,
+    };
 }
 
 /// Measures a set within this process and prints its samples for the parent.
 pub(crate) fn measure(mut set: Vec<Contestant>, effort: Effort) -> Result<()> {
-    let batches: Vec<u64> = set.iter_mut().map(|one| calibrate(one, effort.sample_ns)).collect();
+    let batches: Vec<u64> = set
+        .iter_mut()
+        .map(|one| calibrate(one, effort.sample_ns))
+        .collect();
     let mut out = io::stdout().lock();
     for round in 0..effort.rounds {
         for turn in 0..set.len() {
             // Forth and back, so that nobody always follows the same neighbour.
-            let index = if round % 2 == 0 { turn } else { set.len() - 1 - turn };
+            let index = if round % 2 == 0 {
+                turn
+            } else {
+                set.len() - 1 - turn
+            };
             let (one, batches) = (&mut set[index], batches[index]);
             let ns = (one.run)(batches) as f64 / (batches * one.operations) as f64;
             writeln!(out, "sample\t{}\t{ns}", one.name)?;
@@ -106,8 +126,9 @@ impl Samples {
         let mut by_name: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();
         for process in 0..effort.processes {
             for line in child(part, quick)?.lines() {
-                let Some((name, ns)) =
-                    line.strip_prefix("sample\t").and_then(|rest| rest.split_once('\t'))
+                let Some((name, ns)) = line
+                    .strip_prefix("sample\t")
+                    .and_then(|rest| rest.split_once('\t'))
                 else {
                     continue;
                 };
@@ -119,15 +140,12 @@ impl Samples {
         Ok(Self { by_name })
     }
 
-    /// The names, sorted.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(String::as_str)
-    }
-
     /// Nanoseconds an operation: the median of each process.
     pub(crate) fn ns(&self, name: &str) -> Option<Spread> {
         let processes = self.by_name.get(name)?;
-        Some(Spread::of(processes.iter().map(|rounds| median(rounds)).collect()))
+        Some(Spread::of(
+            processes.iter().map(|rounds| median(rounds)).collect(),
+        ))
     }
 
     /// How many times `base`: the median of each process over ratios taken within a round.
@@ -137,7 +155,9 @@ impl Samples {
             let ratios: Vec<f64> = ours.iter().zip(floors).map(|(a, b)| a / b).collect();
             median(&ratios)
         };
-        Some(Spread::of(ours.iter().zip(floors).map(of_process).collect()))
+        Some(Spread::of(
+            ours.iter().zip(floors).map(of_process).collect(),
+        ))
     }
 }
 
@@ -164,6 +184,15 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    /// The same in another unit.
+    pub(crate) fn scaled(&self, by: f64) -> Self {
+        Self {
+            median: self.median * by,
+            low: self.low * by,
+            high: self.high * by,
+        }
+    }
+
     /// Of the values, at least one.
     pub(crate) fn of(values: Vec<f64>) -> Self {
         Self {
@@ -171,6 +200,22 @@ impl Spread {
             low: values.iter().copied().fold(f64::INFINITY, f64::min),
             high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         }
+    }
+}
+
+impl fmt::Display for Spread {
+    /// `1.04 [1.02–1.10]`, with as many decimals as a figure of its size bears.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = match self.median {
+            small if small < 10.0 => 2,
+            middle if middle < 1_000.0 => 1,
+            _ => 0,
+        };
+        let text = format!(
+            "{:.decimals$} [{:.decimals$}–{:.decimals$}]",
+            self.median, self.low, self.high
+        );
+        out.pad(&text)
     }
 }
 
@@ -192,7 +237,10 @@ pub(crate) fn thread_cpu_ns() -> u64 {
 
 /// What a clock says, in nanoseconds; `None` for a clock that is not there.
 pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is a valid timespec for the kernel to write to.
     let status = unsafe { libc::clock_gettime(clock, &mut time) };
     (status == 0).then_some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)

@@ -1,14 +1,63 @@
 //! The report: the machine, the method, and rows of figures.
 
-use crate::harness::{Effort, Result, Samples, Spread};
+use crate::harness::{Effort, Result, Samples};
 use std::fmt::Write as _;
 use std::process::Command;
 
 /// One line of a table.
 pub(crate) struct Row {
-    pub(crate) name: String,
-    /// What is to be reached, as it is printed, and whether the figure is.
-    pub(crate) target: Option<(String, bool)>,
+    name: String,
+    target: Option<Target>,
+}
+
+/// What is to be reached.
+enum Target {
+    /// At most so many times the floor.
+    Ratio(f64),
+    /// At most so many nanoseconds.
+    Nanoseconds(f64),
+}
+
+impl Row {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            target: None,
+        }
+    }
+
+    pub(crate) fn at_most_floors(mut self, ratio: f64) -> Self {
+        self.target = Some(Target::Ratio(ratio));
+        self
+    }
+
+    pub(crate) fn at_most_ns(mut self, ns: f64) -> Self {
+        self.target = Some(Target::Nanoseconds(ns));
+        self
+    }
+}
+
+/// What the figures of a table are printed in.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    Nanoseconds,
+    Microseconds,
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "µs",
+        }
+    }
+
+    fn ns(self) -> f64 {
+        match self {
+            Self::Nanoseconds => 1.0,
+            Self::Microseconds => 1_000.0,
+        }
+    }
 }
 
 /// The head of the output: what was run, on what, how.
@@ -48,59 +97,93 @@ fn machine() -> Vec<(&'static str, String)> {
     };
     let first = |program: &str, argument: &str| {
         let output = Command::new(program).arg(argument).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
+        Some(
+            String::from_utf8_lossy(&output.stdout)
+                .lines()
+                .next()?
+                .to_owned(),
+        )
     };
     let file = |path: &str| Some(std::fs::read_to_string(path).ok()?.trim().to_owned());
     let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
     let family = |(name, field_name)| field(field_name).map(|value| format!("{name} {value}"));
-    let model: Vec<String> = [("family", "cpu family"), ("model", "model\t"), ("MHz", "cpu MHz")]
-        .into_iter()
-        .filter_map(family)
-        .collect();
+    let model: Vec<String> = [
+        ("family", "cpu family"),
+        ("model", "model\t"),
+        ("MHz", "cpu MHz"),
+    ]
+    .into_iter()
+    .filter_map(family)
+    .collect();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     vec![
-        ("cpu", format!("{} ({})", or_unknown(field("model name")), model.join(", "))),
-        ("cores", format!("{cores}, load average {}", or_unknown(file("/proc/loadavg")))),
+        (
+            "cpu",
+            format!("{} ({})", or_unknown(field("model name")), model.join(", ")),
+        ),
+        (
+            "cores",
+            format!(
+                "{cores}, load average {}",
+                or_unknown(file("/proc/loadavg"))
+            ),
+        ),
         ("kernel", or_unknown(first("uname", "-srm"))),
-        ("clock", or_unknown(file("/sys/devices/system/clocksource/clocksource0/current_clocksource"))),
+        (
+            "clock",
+            or_unknown(file(
+                "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+            )),
+        ),
         ("rustc", or_unknown(first("rustc", "-V"))),
         ("cc", or_unknown(first("cc", "--version"))),
     ]
 }
 
-/// A table of rows as nanoseconds and as ratios to `base`.
-pub(crate) fn table(title: &str, samples: &Samples, base: &str, rows: &[Row]) -> Result<String> {
+/// A table of rows, each in `unit` and as a ratio to `base`.
+pub(crate) fn table(
+    title: &str,
+    samples: &Samples,
+    base: &str,
+    unit: Unit,
+    rows: &[Row],
+) -> Result<String> {
     let mut text = String::new();
-    writeln!(text, "\n{title}\n{:<58}{:>24}{:>24}", "", "ns", "× floor")?;
-    for row in rows {
-        let Some(ns) = samples.ns(&row.name) else {
-            writeln!(text, "{:<58}{:>24}", row.name, "not measured")?;
+    writeln!(
+        text,
+        "\n{title}\n{:<58}{:>26}{:>24}",
+        "",
+        unit.name(),
+        "× floor"
+    )?;
+    for Row { name, target } in rows {
+        let (Some(ns), Some(ratio)) = (samples.ns(name), samples.ratio(name, base)) else {
+            writeln!(text, "{name:<58}{:>26}", "not measured")?;
             continue;
         };
-        let ratio = samples.ratio(&row.name, base);
-        let ratio = ratio.as_ref().map(|ratio| spread(ratio, 2)).unwrap_or_default();
-        write!(text, "{:<58}{:>24}{ratio:>24}", row.name, spread(&ns, decimals(ns.median)))?;
-        if let Some((target, reached)) = &row.target {
-            write!(text, "  {target}: {}", if *reached { "reached" } else { "MISSED" })?;
+        let figure = ns.scaled(1.0 / unit.ns());
+        let (figure, floors) = (figure.to_string(), ratio.to_string());
+        write!(text, "{name:<58}{figure:>26}{floors:>24}")?;
+        match target {
+            Some(Target::Ratio(most)) => {
+                write!(
+                    text,
+                    "  {}",
+                    verdict(&format!("≤ {most} ×"), ratio.median <= *most)
+                )?;
+            }
+            Some(Target::Nanoseconds(most)) => {
+                let shown = format!("≤ {} {}", most / unit.ns(), unit.name());
+                write!(text, "  {}", verdict(&shown, ns.median <= *most))?;
+            }
+            None => {}
         }
         writeln!(text)?;
     }
     Ok(text)
 }
 
-/// `1.04 [1.02–1.10]`.
-pub(crate) fn spread(value: &Spread, decimals: usize) -> String {
-    format!(
-        "{:.decimals$} [{:.decimals$}–{:.decimals$}]",
-        value.median, value.low, value.high
-    )
-}
-
-/// As many decimals as a figure of this size bears.
-fn decimals(ns: f64) -> usize {
-    match ns {
-        small if small < 10.0 => 2,
-        middle if middle < 1_000.0 => 1,
-        _ => 0,
-    }
+/// What was to be reached, and whether it was.
+pub(crate) fn verdict(target: &str, reached: bool) -> String {
+    format!("{target}: {}", if reached { "reached" } else { "MISSED" })
 }

@@ -8,15 +8,26 @@ use crate::harness::Contestant;
 use std::borrow::Cow;
 use std::hint::black_box;
 
+/// Rows of the table of spans.
+pub(crate) const PUFFIN: &str = "puffin 0.20: scope with data";
+pub(crate) const FASTRACE: &str = "fastrace 0.7: local span, owned property";
+pub(crate) const TRACING: &str = "tracing 0.1: registry and duration layer";
+pub(crate) const OPENTELEMETRY: &str = "opentelemetry_sdk 0.33: batch, no-op exporter";
+
 /// All of them.
 pub(crate) fn peers() -> Vec<Contestant> {
-    vec![puffin_scope(), fastrace_span(), tracing_span(), opentelemetry_span()]
+    vec![
+        puffin_scope(),
+        fastrace_span(),
+        tracing_span(),
+        opentelemetry_span(),
+    ]
 }
 
 /// puffin: a scope with data; one frame is one request.
 fn puffin_scope() -> Contestant {
     puffin::set_scopes_on(true);
-    Contestant::new("puffin 0.20: scope with data, a frame per 100", SPANS as u64, || {
+    Contestant::new(PUFFIN, SPANS as u64, || {
         for _ in 0..SPANS {
             puffin::profile_scope!("dbshard01", detail());
         }
@@ -33,7 +44,7 @@ fn fastrace_span() -> Contestant {
         }
     }
     fastrace::set_reporter(Nowhere, fastrace::collector::Config::default());
-    Contestant::new("fastrace 0.7: LocalSpan, owned property, a root per 100", SPANS as u64, || {
+    Contestant::new(FASTRACE, SPANS as u64, || {
         let root = fastrace::Span::root("request", fastrace::collector::SpanContext::random());
         let _parent = root.set_local_parent();
         for _ in 0..SPANS {
@@ -76,12 +87,16 @@ fn tracing_span() -> Contestant {
             let mut visitor = Detail(String::new());
             attributes.record(&mut visitor);
             if let Some(span) = context.span(id) {
-                span.extensions_mut().insert(Begun { at: Instant::now(), detail: visitor.0 });
+                span.extensions_mut().insert(Begun {
+                    at: Instant::now(),
+                    detail: visitor.0,
+                });
             }
         }
         fn on_close(&self, id: tracing::span::Id, context: Context<'_, S>) {
-            let begun =
-                context.span(&id).and_then(|span| span.extensions_mut().remove::<Begun>());
+            let begun = context
+                .span(&id)
+                .and_then(|span| span.extensions_mut().remove::<Begun>());
             if let Some(begun) = begun {
                 let ended = (begun.at.elapsed(), begun.detail);
                 ENDED.with_borrow_mut(|spans| spans.push(ended));
@@ -92,7 +107,7 @@ fn tracing_span() -> Contestant {
     let subscriber = tracing_subscriber::registry().with(Durations);
     // A second call finds the first one's; both are the same.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    Contestant::new("tracing 0.1: registry and duration layer", SPANS as u64, || {
+    Contestant::new(TRACING, SPANS as u64, || {
         for _ in 0..SPANS {
             let _entered = tracing::info_span!("dbshard01", sql = detail()).entered();
         }
@@ -116,9 +131,11 @@ fn opentelemetry_span() -> Contestant {
             Ok(())
         }
     }
-    let provider = SdkTracerProvider::builder().with_batch_exporter(Nowhere).build();
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(Nowhere)
+        .build();
     let tracer = provider.tracer("benches");
-    Contestant::new("opentelemetry_sdk 0.33: batch, no-op exporter", SPANS as u64, move || {
+    Contestant::new(OPENTELEMETRY, SPANS as u64, move || {
         let _keep = &provider;
         let root = Context::current_with_span(tracer.start("request"));
         let _active = root.attach();
