@@ -124,8 +124,10 @@ pub(crate) fn requests() -> Vec<Contestant> {
                 .peer("192.0.2.17")
                 .id("4bf92f3577b34da6a3ce929d0e0e4736")
                 .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-                .header("referer", "https://www.example.com/")
-                .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0)");
+                .headers(&[
+                    ("referer", "https://www.example.com/"),
+                    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0)"),
+                ]);
             let request = b.begin(&facts);
             black_box(request.finish(200, 5_120));
         }),
