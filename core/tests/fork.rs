@@ -287,7 +287,11 @@ fn fork_amid(threaded: &Profiler, threadless: &Profiler, shared: &Request, turn:
 
         let made = MADE.load(Ordering::SeqCst);
         let (taken, foreign) = (TAKEN.load(Ordering::SeqCst), FOREIGN.load(Ordering::SeqCst));
-        let used = if turn % 8 == 0 { threaded } else { threadless };
+        let used = if turn.is_multiple_of(8) {
+            threaded
+        } else {
+            threadless
+        };
         for turn in 0..3 {
             assert_eq!(serve(used, turn).spans.len(), SERVED);
         }
