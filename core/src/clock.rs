@@ -288,6 +288,11 @@ pub(crate) fn span_cost() -> u64 {
     cost
 }
 
+/// Seconds of a clock that only moves forward.
+pub(crate) fn coarse_seconds() -> u64 {
+    system(libc::CLOCK_MONOTONIC) / 1_000_000_000
+}
+
 /// Whether this process's clock is the manual one.
 pub(crate) fn is_manual() -> bool {
     MODE.load(Ordering::Relaxed) == MANUAL

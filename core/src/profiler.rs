@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) collector: Collector,
     refused: [AtomicU64; Refusal::ALL.len()],
     lost_facts: AtomicU64,
+    /// The second in which a page last swept.
+    swept_at: AtomicU64,
 }
 
 impl std::fmt::Debug for Shared {
@@ -304,6 +306,7 @@ impl ProfilerBuilder {
             collector: Collector::new(self.sinks, self.log, self.threadless),
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
             lost_facts: AtomicU64::new(0),
+            swept_at: AtomicU64::new(0),
         }));
         place.replace(shared);
         static FORGOTTEN: fn(&'static Slot, u32) = Shared::forgotten;
@@ -452,7 +455,9 @@ impl Shared {
     pub(crate) fn take_slot(&'static self) -> Option<(&'static Process, &'static Slot)> {
         let process = process::process()?;
         if process.live.load(Ordering::Relaxed) >= self.options.max_live {
-            self.sweep(process);
+            if self.may_sweep() {
+                self.sweep(process);
+            }
             if process.live.load(Ordering::Relaxed) >= self.options.max_live {
                 process
                     .counters
@@ -469,6 +474,17 @@ impl Shared {
                 .fetch_add(1, Ordering::Relaxed);
         }
         Some((process, slot?))
+    }
+
+    /// Once a second: a page that finds no place must not look at all of them each time.
+    fn may_sweep(&self) -> bool {
+        let now = clock::coarse_seconds();
+        let last = self.swept_at.load(Ordering::Relaxed);
+        now != last
+            && self
+                .swept_at
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Abandons requests that nobody finished in time.

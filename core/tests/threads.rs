@@ -272,7 +272,7 @@ fn a_hundred_thousand_requests_use_the_same_slots_again() {
         request.run(|| {
             ioprofiler::span(&DB, "SELECT 1").rows(turn);
         });
-        if turn % 1_000 != 0 {
+        if !turn.is_multiple_of(1_000) {
             let profile = request.finish(200, 0);
             drop(profile);
             continue;

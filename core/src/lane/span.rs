@@ -258,7 +258,9 @@ pub(crate) fn end_numbered(number: u32, generation: u32, outcome: Outcome) -> bo
             tick,
         );
     }
+    // Below `published`, so that a number that was made up never takes a detail for a record.
     chunk.generation.load(Ordering::Acquire) == generation
+        && (number & 0xff) < chunk.published.load(Ordering::Acquire)
         && record.end.try_end(generation, code(outcome), tick)
 }
 

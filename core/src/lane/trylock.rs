@@ -26,8 +26,9 @@ impl<T> TryLock<T> {
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
         self.locked
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            .then_some(Guard { lock: self })
+            .ok()
+            // Not `then_some`: a guard that is made must hold the lock, since dropping it unlocks.
+            .map(|_| Guard { lock: self })
     }
 }
 
@@ -57,5 +58,21 @@ impl<T> Drop for Guard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         self.lock.locked.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TryLock;
+
+    #[test]
+    fn a_failed_try_leaves_the_lock_with_its_holder() {
+        let lock = TryLock::new(7);
+        let held = lock.try_lock();
+        assert!(held.is_some());
+        assert!(lock.try_lock().is_none());
+        assert!(lock.try_lock().is_none(), "the first failure unlocked it");
+        drop(held);
+        assert_eq!(lock.try_lock().map(|value| *value), Some(7));
     }
 }
