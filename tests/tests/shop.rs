@@ -437,6 +437,25 @@ fn a_secret_closes_the_gate() {
 }
 
 #[test]
+fn without_the_profiler_pages_are_the_same() {
+    let folder = Folder::new("data");
+    let arguments = ["--data", folder.path("shards").to_str().unwrap()].map(str::to_owned);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let with = Shop::start(&arguments, &[]);
+    let without = Shop::start(&[&arguments[..], &["--without-profiler"]].concat(), &[]);
+    for path in ["/", LISTING, "/search?q=walnut", "/stream", "/nothing"] {
+        let unlike_date = |shop: &Shop| {
+            let mut answer = shop.get(path);
+            answer.headers.retain(|(name, _)| name != "date");
+            (answer.status, answer.headers, answer.body)
+        };
+        assert_eq!(unlike_date(&with), unlike_date(&without), "{path}");
+    }
+    let asked = format!("{LISTING}?ioprofiler=1");
+    assert_eq!(without.get(&asked).body, with.get(LISTING).body);
+}
+
+#[test]
 fn closes_when_told() {
     for signal in ["-TERM", "-INT"] {
         let folder = Folder::new("data");
@@ -470,7 +489,10 @@ fn wrong_options_are_named() {
         (
             &["--prot", "1"],
             &[],
-            &["--prot", "--port, --listen, --data, --secret"],
+            &[
+                "--prot",
+                "--port, --listen, --data, --secret, --without-profiler",
+            ],
         ),
         (&["--port", "99999"], &[], &["--port 99999", "0", "65535"]),
         (&["--port"], &[], &["--port needs a value"]),
