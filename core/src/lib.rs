@@ -87,3 +87,8 @@ pub use profiler::{Profiler, ProfilerBuilder, Record};
 pub use request::{Entered, InRequest, Profile, Request, RequestNumber};
 pub use scope::{current, scope, span};
 pub use stats::Stats;
+
+/// The README's Rust, compiled and run with the crate's own examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -321,24 +321,25 @@ pub(crate) fn change_numbered(number: u32, generation: u32, change: Change<'_>) 
     let Some((chunk, record)) = find(process, number) else {
         return false;
     };
-    // SAFETY: null or a slot, and slots live for ever.
-    let Some(slot) = (unsafe { chunk.slot.load(Ordering::Acquire).as_ref() }) else {
+    let scratch = generation & unlisted::SCRATCH != 0;
+    let owner = if scratch {
+        unlisted::owner(process, record)
+    } else {
+        // SAFETY: null or a slot, and slots live for ever.
+        unsafe { chunk.slot.load(Ordering::Acquire).as_ref() }.map(|slot| (slot, slot.generation()))
+    };
+    // Held, so that the record stays this call's, if it is.
+    let Some((of, held)) = owner.and_then(|(slot, of)| Some((of, slot.hold(of, process)?))) else {
         return false;
     };
-    // Held, so that the record stays this call's.
-    let Some(held) = slot.hold(slot.generation(), process) else {
-        return false;
-    };
-    if !record.end.is_open(generation) {
+    // A call that never ended still looks open in a chunk that was put away, or that another
+    // request has taken since.
+    let listed = chunk.generation.load(Ordering::Acquire) == generation
+        && (number & 0xff) < chunk.published.load(Ordering::Acquire);
+    if !(scratch || listed) || !record.end.is_open(generation) {
         return false;
     }
-    apply(
-        held.slot,
-        held.slot.generation(),
-        record,
-        generation & unlisted::SCRATCH != 0,
-        change,
-    );
+    apply(held.slot, of, record, scratch, change);
     true
 }
 

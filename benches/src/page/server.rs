@@ -1,0 +1,147 @@
+//! The shop as a process of its own: built, started on a free port, asked for its CPU time.
+
+use crate::harness::{Result, clock_ns};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Whether the shop runs inside the layer.
+#[derive(Clone, Copy)]
+pub(crate) enum Layer {
+    With,
+    Without,
+}
+
+/// A running shop; ends when dropped.
+pub(crate) struct Shop {
+    child: Child,
+    /// `127.0.0.1:PORT`.
+    pub(crate) address: String,
+    /// The path of a listing's page.
+    pub(crate) listing: String,
+}
+
+/// Builds the shop and says where it is.
+pub(crate) fn build() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = target_folder()?;
+    let built = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--example",
+            "shop",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .status()?;
+    if !built.success() {
+        return Err(format!("building the shop: {built}").into());
+    }
+    Ok(target.join("release/examples/shop"))
+}
+
+/// Where the shop keeps its listings, so that only the first start has to make them.
+pub(crate) fn data_folder() -> Result<PathBuf> {
+    let folder = target_folder()?.join("ioprofiler-benches-shop");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// The folder of cargo's output that this program was built into.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program
+        .parent()
+        .and_then(Path::parent)
+        .ok_or("this program is in no folder")?;
+    Ok(folder.to_owned())
+}
+
+impl Shop {
+    /// Starts the shop that `command` begins with, and waits until it has said what to try.
+    pub(crate) fn start(command: &mut Command, data: &Path, layer: Layer) -> Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        command
+            .args(["--port", &port.to_string(), "--data"])
+            .arg(data);
+        if let Layer::Without = layer {
+            command.arg("--without-profiler");
+        }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let output = child.stdout.take().ok_or("no standard output")?;
+        let address = format!("127.0.0.1:{port}");
+        // From here on dropping it ends the child.
+        let mut shop = Self {
+            child,
+            address,
+            listing: String::new(),
+        };
+        let mut lines = BufReader::new(output).lines();
+        while shop.listing.is_empty() {
+            let line = lines
+                .next()
+                .ok_or("the shop ended before it named a listing's page")??;
+            shop.listing = listing_path(&line, &shop.address).unwrap_or_default();
+        }
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        shop.wait_until_open()?;
+        Ok(shop)
+    }
+
+    fn wait_until_open(&self) -> Result<()> {
+        for _ in 0..600 {
+            if std::net::TcpStream::connect(&self.address).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Err("the shop does not listen".into())
+    }
+
+    /// CPU time of all its threads so far, ended ones included, user and system.
+    pub(crate) fn cpu_ns(&self) -> Result<u64> {
+        let mut clock = 0;
+        // SAFETY: `clock` is a valid clock id for the call to fill.
+        let status =
+            unsafe { libc::clock_getcpuclockid(self.child.id().cast_signed(), &mut clock) };
+        if status != 0 {
+            return Err("the shop has no CPU clock".into());
+        }
+        clock_ns(clock).ok_or_else(|| "the shop's CPU clock cannot be read".into())
+    }
+
+    /// Asks it to end, as an operator would, and waits: valgrind then writes what it counted.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        // SAFETY: signals a child that was not waited for yet, so the id is still its own.
+        unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) };
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The path in a line like `http://127.0.0.1:PORT/listing/5773453?ioprofiler=1`, without what asks
+/// for a profile.
+fn listing_path(line: &str, address: &str) -> Option<String> {
+    let (_, path) = line.split_once(address)?;
+    let end = path
+        .find(|end: char| end.is_whitespace() || end == '?')
+        .unwrap_or(path.len());
+    let path = path.get(..end)?;
+    path.starts_with("/listing/").then(|| path.to_owned())
+}

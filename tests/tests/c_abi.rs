@@ -1,0 +1,227 @@
+//! The C ABI as it is shipped: the library of the profile `dist`, the committed header, and
+//! programs in C that get everything wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// What makes the header; another version may write it differently.
+const CBINDGEN: &str = "0.29.4";
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Runs a command; its output, where it succeeded.
+fn run(command: &mut Command) -> Output {
+    let output = command.output().expect("the command starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    output
+}
+
+/// The folder of the shared library as it is shipped, built once a test run.
+fn library() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .parent()
+            .expect("the folder of temporary files is in the target folder");
+        run(Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--profile",
+                "dist",
+                "-p",
+                "ioprofiler-c",
+            ])
+            .arg("--target-dir")
+            .arg(target)
+            .current_dir(root()));
+        target.join("dist")
+    })
+}
+
+/// Compiles a C source against the header and the library, with every warning an error.
+fn compile(source: &str, name: &str, compiler: &[&str]) -> PathBuf {
+    let (first, rest) = compiler.split_first().expect("a compiler");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let library = library();
+    run(Command::new(first)
+        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"])
+        .args(rest)
+        .args([source, "-x", "none", "-pthread", "-lioprofiler", "-o"])
+        .arg(&program)
+        .arg(format!("-L{}", library.display()))
+        .arg(format!("-Wl,-rpath,{}", library.display()))
+        .current_dir(root()));
+    program
+}
+
+const C99: &[&str] = &["cc", "-std=c99", "-O2"];
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The tool, in the pinned version: what is on the path, else installed once into the target folder.
+fn cbindgen() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cbindgen");
+    let ours = folder.join("bin/cbindgen");
+    for tool in [PathBuf::from("cbindgen"), ours.clone()] {
+        let version = Command::new(&tool).arg("--version").output();
+        if version.is_ok_and(|version| said(&version).trim().ends_with(CBINDGEN)) {
+            return tool;
+        }
+    }
+    run(Command::new(env!("CARGO"))
+        .args(["install", "--quiet", "--locked", "--debug", "cbindgen"])
+        .args(["--version", &format!("={CBINDGEN}"), "--root"])
+        .arg(&folder));
+    ours
+}
+
+/// Set `IOPROF_BLESS=1` to make it anew instead of comparing it.
+#[test]
+fn header_is_what_cbindgen_makes() {
+    let made = run(Command::new(cbindgen())
+        .args([
+            "--quiet",
+            "--config",
+            "bindings/c/cbindgen.toml",
+            "bindings/c",
+        ])
+        .current_dir(root()));
+    let committed = root().join("include/ioprofiler.h");
+    if std::env::var_os("IOPROF_BLESS").is_some() {
+        std::fs::write(&committed, &made.stdout).expect("the header can be written");
+    }
+    let committed = std::fs::read_to_string(committed).expect("the header is there");
+    assert!(
+        said(&made) == committed,
+        "include/ioprofiler.h differs from bindings/c: make it anew with IOPROF_BLESS=1"
+    );
+}
+
+#[test]
+fn hello_prints_its_table_in_c_and_in_cpp() {
+    let source = "examples/c/hello.c";
+    let golden = std::fs::read_to_string(root().join("tests/golden/hello.txt")).expect("golden");
+    let others: &[&[&str]] = &[
+        C99,
+        &["cc", "-std=c99", "-DIOPROF_NO_INLINE"],
+        &["cc", "-std=c17"],
+        &["g++", "-std=c++11", "-x", "c++"],
+        &["g++", "-std=c++20", "-x", "c++"],
+    ];
+    for (number, compiler) in others.iter().enumerate() {
+        let hello = compile(source, &format!("hello{number}"), compiler);
+        let output = run(Command::new(&hello).arg("--manual-clock"));
+        assert_eq!(said(&output), golden, "{compiler:?}");
+        run(&mut Command::new(hello));
+    }
+}
+
+#[test]
+fn nothing_but_our_names_leaves_the_library() {
+    let library = library().join("libioprofiler.so");
+    let symbols = run(Command::new("nm")
+        .args(["-D", "--defined-only"])
+        .arg(&library));
+    let symbols = said(&symbols);
+    let names: Vec<&str> = symbols
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    assert!(names.contains(&"ioprof_span_begin"), "{names:?}");
+    let foreign: Vec<_> = names
+        .iter()
+        .filter(|name| !name.starts_with("ioprof_"))
+        .collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    let header = std::fs::read_to_string(root().join("include/ioprofiler.h")).expect("the header");
+    for name in names {
+        assert!(
+            header.contains(&format!("{name}(")),
+            "{name} is not in the header"
+        );
+    }
+    let dynamic = said(&run(Command::new("readelf").arg("-d").arg(&library)));
+    assert!(
+        dynamic.contains("soname: [libioprofiler.so.0]"),
+        "{dynamic}"
+    );
+}
+
+#[test]
+fn a_hostile_host_goes_on() {
+    let program = compile("tests/c/hostile.c", "hostile", C99);
+    let output = run(Command::new(program).arg("1000000"));
+    assert_eq!(said(&output), "survived\n");
+}
+
+#[test]
+fn a_hostile_host_goes_on_under_the_address_sanitizer() {
+    let compiler = [
+        "cc",
+        "-std=c99",
+        "-O1",
+        "-g",
+        "-fsanitize=address,undefined",
+    ];
+    let program = compile("tests/c/hostile.c", "hostile_asan", &compiler);
+    let output = run(Command::new(program).arg("50000"));
+    assert_eq!(said(&output), "survived\n");
+}
+
+#[test]
+fn eight_threads_share_a_request() {
+    let program = compile("tests/c/threads.c", "threads", C99);
+    assert_eq!(
+        said(&run(&mut Command::new(program))),
+        "40000 calls\n0 busy\n"
+    );
+}
+
+/// 200 times; 10,000 times with `IOPROF_LONG=1`.
+#[test]
+fn children_record_while_four_threads_do() {
+    let program = compile("tests/c/fork.c", "fork", C99);
+    let long = std::env::var_os("IOPROF_LONG").is_some_and(|long| long == "1");
+    let forks = if long { "10000" } else { "200" };
+    let output = run(Command::new(program).arg(forks));
+    assert_eq!(said(&output), format!("{forks} of {forks}\n"));
+}
+
+#[test]
+fn it_installs_and_is_found_by_pkg_config() {
+    let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix");
+    let target = library().parent().expect("the target folder");
+    run(Command::new("make")
+        .args(["-s", "-C", "bindings/c", "install"])
+        .arg(format!("PREFIX={}", prefix.display()))
+        .arg(format!("TARGET={}", target.display()))
+        .current_dir(root()));
+    let flags = run(Command::new("pkg-config")
+        .args(["--cflags", "--libs", "ioprofiler"])
+        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
+    let program = prefix.join("hello");
+    run(Command::new("cc")
+        .arg("examples/c/hello.c")
+        .args(said(&flags).split_whitespace())
+        .arg("-o")
+        .arg(&program)
+        .current_dir(root()));
+    let output = run(Command::new(program).env("LD_LIBRARY_PATH", prefix.join("lib")));
+    assert!(
+        said(&output).contains("TOTAL CALLS                2"),
+        "{}",
+        said(&output)
+    );
+}
