@@ -165,6 +165,8 @@ fn listing(shop: &Shop, servers: &Servers<'_>) {
 
     let second = shop.profile(path);
     let text = &second.text;
+    let title = format!("# GET {path}?ioprofiler=text 200 ");
+    assert!(text.starts_with(&title), "{text}");
     assert!(
         second.having("Cache HIT, keys: listing:5770001").len() == 1,
         "{text}"
@@ -301,7 +303,7 @@ fn favorite(shop: &Shop, servers: &Servers<'_>) {
     let answer = shop.ask("POST", "/favorite", &["X-Ioprofiler: text"], form);
     let shown = Shown::read(&answer.text());
     let text = &shown.text;
-    assert!(text.starts_with("# POST /favorite"), "{text}");
+    assert!(text.starts_with("# POST /favorite 303 "), "{text}");
     for target in servers.shards {
         assert!(at(&shown, target) > 0, "{text}");
     }
@@ -473,6 +475,14 @@ fn closes_when_told() {
         let shop = Shop::start(&arguments, &[]);
         assert!(!shop.said().contains("made"), "{}", shop.said());
         assert_eq!(shop.get(LISTING).status, 200);
+
+        // The one that nobody named goes.
+        let shop = Shop::start(&[], &[]);
+        let own = std::env::temp_dir().join(format!("ioprofiler-shop-{}", shop.id()));
+        assert!(own.join("dbshard01.sqlite").is_file());
+        let (code, _) = shop.close(signal);
+        assert_eq!(code, Some(0));
+        assert!(!own.exists());
     }
 }
 
