@@ -83,11 +83,13 @@ impl Cache {
         value: &T,
     ) -> impl Future<Output = ()> + Send {
         let json = serde_json::to_vec(value).unwrap_or_default();
-        let mut call = ioprofiler::span(&SET, format!("Cache SET, keys: {key}"));
-        call.bytes(count(json.len()));
-        let stored = call
-            .target(self.target())
-            .wrap_result(async move { self.store(&key, json).await });
+        let mut call = ioprofiler::span(&SET, "").target(self.target());
+        // Worded only where somebody writes it down.
+        if !call.is_none() {
+            call.detail(format!("Cache SET, keys: {key}"))
+                .bytes(count(json.len()));
+        }
+        let stored = call.wrap_result(async move { self.store(&key, json).await });
         async { drop(stored.await) }
     }
 
@@ -98,14 +100,22 @@ impl Cache {
         category: &'static Category,
         keys: Vec<String>,
     ) -> impl Future<Output = HashMap<String, Vec<u8>>> + Send {
-        let call = ioprofiler::span(category, format!("Cache GET, keys: {}", keys.join(", ")));
-        let found = call.target(self.target()).wrap_result(async move {
+        let mut call = ioprofiler::span(category, "").target(self.target());
+        if !call.is_none() {
+            call.detail(format!("Cache GET, keys: {}", keys.join(", ")));
+        }
+        let found = call.wrap_result(async move {
             let found = self.look_up(&keys).await?;
             // What it found is known only now. A call inside a call is one call: this one's detail,
             // that one's time.
-            ioprofiler::span(category, outcome(&keys, &found))
-                .hits(count(found.len()))
-                .misses(count(keys.len() - found.len()));
+            let mut inner = ioprofiler::span(category, "");
+            if !inner.is_none() {
+                inner
+                    .detail(outcome(&keys, &found))
+                    .hits(count(found.len()))
+                    .misses(count(keys.len() - found.len()));
+            }
+            drop(inner);
             Ok::<_, std::io::Error>(found)
         });
         async { found.await.unwrap_or_default() }

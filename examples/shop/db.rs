@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use ioprofiler::{Category, Dialect};
+use ioprofiler::{Category, Dialect, Span};
 
 use crate::mysql;
 use crate::postgres;
@@ -113,8 +113,7 @@ impl Shard {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Vec<Row>, DbError>> + Send {
         let sql = self.dialect(sql);
-        let detail = detail(&sql, &values);
-        let call = ioprofiler::span(&self.category, &detail).target(self.target());
+        let (call, detail) = self.call(&sql, &values);
         call.wrap_result(async move {
             let rows = match &self.server {
                 Server::Sqlite(pool) => pool.query(&sql, values).await,
@@ -136,8 +135,7 @@ impl Shard {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<u64, DbError>> + Send {
         let sql = self.dialect(sql);
-        let detail = detail(&sql, &values);
-        let call = ioprofiler::span(&self.category, &detail).target(self.target());
+        let (call, detail) = self.call(&sql, &values);
         call.wrap_result(async move {
             let changed = match &self.server {
                 Server::Sqlite(pool) => pool.execute(&sql, values).await,
@@ -147,6 +145,18 @@ impl Shard {
             ioprofiler::span(&self.category, &detail).rows(count(changed));
             Ok(changed)
         })
+    }
+
+    /// Begins a call. Its wording is made only where somebody writes it down.
+    #[track_caller]
+    fn call(&self, sql: &str, values: &[Value]) -> (Span, String) {
+        let mut call = ioprofiler::span(&self.category, "").target(self.target());
+        let mut text = String::new();
+        if !call.is_none() {
+            text = detail(sql, values);
+            call.detail(&text);
+        }
+        (call, text)
     }
 
     /// Which server this is: a file, or `host:port/database`.

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ioprofiler::gate::{SecretFile, TokenKeys};
-use ioprofiler::{Facts, Gate, Profiler};
+use ioprofiler::{Facts, Gate, Profiler, Request};
 use ioprofiler_tower::IoprofilerLayer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -74,6 +74,8 @@ async fn main() -> ExitCode {
 
 /// Opens the stores, serves until told to stop.
 async fn serve(options: Options) -> Result<(), String> {
+    let told_to_close = told_to_stop()?;
+    let told_to_hurry = told_to_stop()?;
     let address = SocketAddr::new(options.listen, options.port);
     let listener = TcpListener::bind(address).await.map_err(|error| {
         format!(
@@ -86,7 +88,10 @@ async fn serve(options: Options) -> Result<(), String> {
 
     // Work outside any web request is observed too: here the start, which may have to fill the
     // shards.
-    let start = profiler.begin(&Facts::command("start"));
+    let start = match &profiler {
+        Some(profiler) => profiler.begin(&Facts::command("start")),
+        None => Request::none(),
+    };
     let opened = start.wrap(stores::open(&options)).await;
     start.finish(0, 0);
     // Holds the temporary folder, if there is one, until the end.
@@ -97,23 +102,30 @@ async fn serve(options: Options) -> Result<(), String> {
     let templates = Templates::new().map_err(|error| format!("{error:#}"))?;
     let app = Arc::new(App { market, templates });
 
-    let router = pages::pages(app).layer(IoprofilerLayer::new(profiler.clone()));
+    let mut router = pages::pages(app);
+    if let Some(profiler) = &profiler {
+        router = router.layer(IoprofilerLayer::new(profiler.clone()));
+    }
     let router = router.merge(pages::files()); // not under the layer: a style sheet makes no calls
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let late = told_to_stop()?;
-    let serving = axum::serve(listener, service).with_graceful_shutdown(told_to_stop()?);
+    let serving = axum::serve(listener, service).with_graceful_shutdown(told_to_close);
     announce(address, &options);
     let served = tokio::select! {
         served = serving => served.map_err(|error| error.to_string()),
         // A client that does not go away does not keep the shop open.
-        () = async { late.await; tokio::time::sleep(PATIENCE).await } => Ok(()),
+        () = async { told_to_hurry.await; tokio::time::sleep(PATIENCE).await } => Ok(()),
     };
-    profiler.shutdown(Duration::from_millis(200));
+    if let Some(profiler) = profiler {
+        profiler.shutdown(Duration::from_millis(200));
+    }
     served
 }
 
 /// The profiler, and who may see what it saw.
-fn profiler(options: &Options) -> Result<Profiler, String> {
+fn profiler(options: &Options) -> Result<Option<Profiler>, String> {
+    if options.without_profiler {
+        return Ok(None);
+    }
     let gate = match &options.secret {
         None => Gate::everyone(),
         Some(file) => {
@@ -129,6 +141,7 @@ fn profiler(options: &Options) -> Result<Profiler, String> {
         .build_id(env!("CARGO_PKG_VERSION"))
         .on_log(|event| eprintln!("ioprofiler: {}: {}", event.kind, event.message))
         .build()
+        .map(Some)
         .map_err(|error| error.to_string())
 }
 
@@ -139,6 +152,11 @@ fn announce(address: SocketAddr, options: &Options) {
         shown.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     let base = format!("http://{shown}");
+    if options.without_profiler {
+        println!("The shop is open, without the profiler:\n\n{base}/listing/5773453\n");
+        println!("The gate is open to nobody.");
+        return;
+    }
     println!("The shop is open. A page, and the same page with what it did:\n");
     println!("{base}/listing/5773453");
     println!("{base}/listing/5773453?ioprofiler=1");

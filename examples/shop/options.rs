@@ -8,11 +8,13 @@ use std::path::PathBuf;
 /// Printed for `--help`, and below every complaint.
 pub(crate) const USAGE: &str = "\
 usage: shop [--port N] [--listen ADDRESS] [--data DIR] [--secret FILE]
+            [--without-profiler]
 
   --port N          port to listen on, 0 for any free  (8080)
   --listen ADDRESS  IP address to listen on            (127.0.0.1)
   --data DIR        where the SQLite shards are kept   (a temporary folder, removed at exit)
   --secret FILE     profiles for holders of a token    (they are shown to everyone)
+  --without-profiler  leaves the layer out, for comparison
 
 environment:
 
@@ -29,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) data: Option<PathBuf>,
     /// `None`: the gate is open to everyone.
     pub(crate) secret: Option<PathBuf>,
+    /// The pages are not observed at all: what does observing cost?
+    pub(crate) without_profiler: bool,
     /// `None`: SQLite files in `data`.
     pub(crate) shards: Option<[String; 2]>,
     /// `None`: a cache in this process.
@@ -52,6 +56,7 @@ pub(crate) fn parse(
         listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
         data: None,
         secret: None,
+        without_profiler: false,
         shards: shards(&environment)?,
         memcached: environment("MEMCACHED").filter(|value| !value.is_empty()),
     };
@@ -71,9 +76,14 @@ pub(crate) fn parse(
         if name == "--help" || name == "-h" {
             return Ok(Command::Help);
         }
+        if name == "--without-profiler" && inline.is_none() {
+            options.without_profiler = true;
+            continue;
+        }
         if !["--port", "--listen", "--data", "--secret"].contains(&name.as_str()) {
             return Err(format!(
-                "unknown option `{name}`: allowed are --port, --listen, --data, --secret and --help"
+                "unknown option `{name}`: allowed are --port, --listen, --data, --secret, \
+                 --without-profiler and --help"
             ));
         }
         let Some(value) = inline

@@ -62,6 +62,12 @@ impl Shop {
         output.unwrap_or_else(|error| panic!("the shop: {error}"))
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `127.0.0.1:port`.
     #[must_use]
     pub fn address(&self) -> &str {

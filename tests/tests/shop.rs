@@ -165,6 +165,8 @@ fn listing(shop: &Shop, servers: &Servers<'_>) {
 
     let second = shop.profile(path);
     let text = &second.text;
+    let title = format!("# GET {path}?ioprofiler=text 200 ");
+    assert!(text.starts_with(&title), "{text}");
     assert!(
         second.having("Cache HIT, keys: listing:5770001").len() == 1,
         "{text}"
@@ -301,7 +303,7 @@ fn favorite(shop: &Shop, servers: &Servers<'_>) {
     let answer = shop.ask("POST", "/favorite", &["X-Ioprofiler: text"], form);
     let shown = Shown::read(&answer.text());
     let text = &shown.text;
-    assert!(text.starts_with("# POST /favorite"), "{text}");
+    assert!(text.starts_with("# POST /favorite 303 "), "{text}");
     for target in servers.shards {
         assert!(at(&shown, target) > 0, "{text}");
     }
@@ -437,6 +439,25 @@ fn a_secret_closes_the_gate() {
 }
 
 #[test]
+fn without_the_profiler_pages_are_the_same() {
+    let folder = Folder::new("data");
+    let arguments = ["--data", folder.path("shards").to_str().unwrap()].map(str::to_owned);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let with = Shop::start(&arguments, &[]);
+    let without = Shop::start(&[&arguments[..], &["--without-profiler"]].concat(), &[]);
+    for path in ["/", LISTING, "/search?q=walnut", "/stream", "/nothing"] {
+        let unlike_date = |shop: &Shop| {
+            let mut answer = shop.get(path);
+            answer.headers.retain(|(name, _)| name != "date");
+            (answer.status, answer.headers, answer.body)
+        };
+        assert_eq!(unlike_date(&with), unlike_date(&without), "{path}");
+    }
+    let asked = format!("{LISTING}?ioprofiler=1");
+    assert_eq!(without.get(&asked).body, with.get(LISTING).body);
+}
+
+#[test]
 fn closes_when_told() {
     for signal in ["-TERM", "-INT"] {
         let folder = Folder::new("data");
@@ -454,6 +475,14 @@ fn closes_when_told() {
         let shop = Shop::start(&arguments, &[]);
         assert!(!shop.said().contains("made"), "{}", shop.said());
         assert_eq!(shop.get(LISTING).status, 200);
+
+        // The one that nobody named goes.
+        let shop = Shop::start(&[], &[]);
+        let own = std::env::temp_dir().join(format!("ioprofiler-shop-{}", shop.id()));
+        assert!(own.join("dbshard01.sqlite").is_file());
+        let (code, _) = shop.close(signal);
+        assert_eq!(code, Some(0));
+        assert!(!own.exists());
     }
 }
 
@@ -470,7 +499,10 @@ fn wrong_options_are_named() {
         (
             &["--prot", "1"],
             &[],
-            &["--prot", "--port, --listen, --data, --secret"],
+            &[
+                "--prot",
+                "--port, --listen, --data, --secret, --without-profiler",
+            ],
         ),
         (&["--port", "99999"], &[], &["--port 99999", "0", "65535"]),
         (&["--port"], &[], &["--port needs a value"]),
