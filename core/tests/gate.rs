@@ -1,7 +1,5 @@
 //! The gate: every way in, every way to fail, from outside.
 
-use std::time::{Duration, Instant};
-
 use ioprofiler::gate::{
     Answer, Form, Gate, HeaderEdit, Inputs, Refusal, SecretFile, TokenKeys, Verdict, ask_cookie,
     conditional_headers, open_headers,
@@ -238,14 +236,13 @@ fn keys_of(secret: &str) -> TokenKeys {
 }
 
 #[test]
-fn huge_headers_close_and_cost_little() {
+fn huge_headers_close() {
     let million = vec![b'a'; 1 << 20];
     let mut cookie = b"ioprofiler=".to_vec();
     cookie.extend(&million);
     let mut query = b"ioprofiler=1&".to_vec();
     query.extend(&million);
     let gate = Gate::token(keys());
-    let began = Instant::now();
     for _ in 0..100 {
         let mut inputs = Inputs::new(b"ioprofiler=1", HOST);
         inputs.cookie(&cookie);
@@ -262,11 +259,6 @@ fn huge_headers_close_and_cost_little() {
         assert_eq!(gate.asked(&inputs, NOW), None);
         assert_eq!(gate.asked(&Inputs::new(&query, HOST), NOW), None);
     }
-    assert!(
-        began.elapsed() < Duration::from_millis(200),
-        "{:?}",
-        began.elapsed()
-    );
     assert_eq!(
         with_token(&million[..60_000]).refusal(),
         Some(Refusal::TokenTooLong)
@@ -492,44 +484,4 @@ fn secret_files() {
         assert!(SecretFile::read(no_file).is_err(), "{no_file:?}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
-}
-
-#[test]
-#[expect(clippy::print_stderr, reason = "a measurement is there to be read")]
-#[ignore = "a measurement: run with --release --ignored --nocapture"]
-fn cost_where_nobody_asked() {
-    let query = b"q=old+map&page=3&sort=price_asc&ref=search_grid-5773453-1-1&x";
-    let cookie: Vec<u8> = (0..500)
-        .map(|i| b"session=5f3a9c0b7;_ga "[i % 22])
-        .collect();
-    let gate = Gate::token(keys());
-    let mut best = f64::MAX;
-    for _ in 0..20 {
-        let began = Instant::now();
-        for _ in 0..100_000 {
-            let mut inputs = Inputs::new(std::hint::black_box(&query[..]), HOST);
-            inputs.cookie(std::hint::black_box(&cookie));
-            assert!(std::hint::black_box(gate.asked(&inputs, NOW)).is_none());
-        }
-        best = best.min(began.elapsed().as_nanos() as f64 / 100_000.0);
-    }
-    let token = minted();
-    let mut tried = f64::MAX;
-    let mut wrong = token.clone().into_bytes();
-    wrong[40] ^= 1;
-    for _ in 0..20 {
-        let began = Instant::now();
-        for _ in 0..10_000 {
-            assert!(!with_token_of(&gate, std::hint::black_box(&wrong)));
-        }
-        tried = tried.min(began.elapsed().as_nanos() as f64 / 10_000.0);
-    }
-    eprintln!("not asked: {best:.1} ns a request; a wrong token: {tried:.0} ns");
-}
-
-fn with_token_of(gate: &Gate, token: &[u8]) -> bool {
-    let mut inputs = Inputs::new(b"ioprofiler=1", HOST);
-    inputs.token_header(token);
-    gate.asked(&inputs, NOW)
-        .is_some_and(|asked| asked.verdict.is_open())
 }

@@ -272,24 +272,3 @@ proptest! {
         roxmltree::Document::parse(&panel).unwrap();
     }
 }
-
-/// Measures: `cargo test --release --test html -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-#[expect(clippy::print_stderr, reason = "what it is for")]
-fn cost() {
-    for calls in [100, 2_000] {
-        let profile = sample::many(calls);
-        let mut times: Vec<_> = (0..300)
-            .map(|_| {
-                let begin = std::time::Instant::now();
-                std::hint::black_box(panel(std::hint::black_box(&profile)));
-                begin.elapsed()
-            })
-            .collect();
-        times.sort();
-        let (least, median) = (times.first().unwrap(), times.get(150).unwrap());
-        let bytes = panel(&profile).len();
-        eprintln!("{calls} calls: {least:?} least, {median:?} median, {bytes} bytes");
-    }
-}
