@@ -153,7 +153,8 @@ impl Storm<'_> {
         let held = request.request();
         let guard = held.enter();
         for _ in 0..self.random.below(40) {
-            let mut call = ioprofiler::span(&DB, "?");
+            // Tagged from the start: others look at it before it has its detail.
+            let mut call = ioprofiler::span(&DB, tag(request));
             call.detail(tag(request));
         }
         if self.random.below(4) == 0 {
@@ -317,40 +318,6 @@ fn a_request_may_end_while_other_threads_are_in_it() {
             let counted: u64 = profile.totals.iter().map(|total| total.calls).sum();
             assert_eq!(listed, counted);
         });
-    }
-}
-
-#[test]
-fn a_number_of_an_earlier_request_changes_nothing_in_the_slots_next_one() {
-    let category =
-        ioprofiler::category::intern("template", Kind::Scope, ioprofiler::Dialect::Generic);
-    let profiler = profiler();
-    let begin = || RequestHandle::new(profiler.begin(&Facts::web("GET", "/")));
-    // The slot and chunk of the first are used again by one of these.
-    let never_ended: Vec<SpanHandle> = (0..100)
-        .map(|_| {
-            let request = begin();
-            let span = request.span(category, b"first", SpanHandle::NONE, Site::NONE);
-            let _ = request.request().finish(200, 0);
-            span
-        })
-        .collect();
-    let again: Vec<RequestHandle> = (0..100).map(|_| begin()).collect();
-    let before = profiler.stats().stale_handles;
-    for span in &never_ended {
-        span.rows(7);
-        span.detail(b"late");
-        span.end(Outcome::Error);
-    }
-    // Other tests of this process have stale handles too.
-    assert!(profiler.stats().stale_handles >= before + 300);
-    for request in again {
-        let span = request.span(category, b"second", SpanHandle::NONE, Site::NONE);
-        span.end(Outcome::Ok);
-        let profile = request.request().finish(200, 0);
-        assert_eq!(profile.spans.len(), 1);
-        assert_eq!(profile.spans[0].detail, "second");
-        assert_eq!(profile.spans[0].counts.rows, None);
     }
 }
 

@@ -238,11 +238,12 @@ impl Slot {
     /// Lets go; the last one puts the request away. An open request that only holds itself, and
     /// of which nobody keeps the number, was forgotten.
     pub(crate) fn release(&'static self, process: &'static Process) {
+        // Looked at while the hold is still there: afterwards the slot may serve another request.
+        let state = self.state.load(Ordering::Acquire);
         match self.holders.release() {
             1 if self.try_recycle(process) => {}
             1 => process.put_limbo(self),
             2 => {
-                let state = self.state.load(Ordering::Acquire);
                 let generation = (state >> GENERATION_SHIFT) as u32;
                 if state & LIVE != 0
                     && state & NUMBERED == 0
