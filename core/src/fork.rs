@@ -61,8 +61,8 @@ impl<T: Sync> PerProcess<T> {
         unsafe { self.state.load(Ordering::Acquire).as_ref() }
     }
 
-    /// This process's state, built at first use. `None` only while another thread is building it,
-    /// or when memory is out; callers drop what they were about to do, and count it.
+    /// This process's state, built at first use. `None` only where another thread began to build
+    /// it and has not run since, or when memory is out; callers drop what they were about to do, and count it.
     ///
     /// `build` gets the inherited state of the parent, of which only atomics may be read, and this
     /// process's generation.
@@ -77,6 +77,20 @@ impl<T: Sync> PerProcess<T> {
         }
     }
 
+    /// Another thread builds the state, which takes it some microseconds of its running: the first
+    /// requests of a threaded server all come here at once, and none of them shall be lost. Where
+    /// the builder does not run for that long, or went away in a fork, the caller goes without.
+    #[cold]
+    fn wait_for_builder(&self) -> Option<&'static T> {
+        for _ in 0..1_000 {
+            if word().load(Ordering::Acquire) != BUILDING {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        self.get()
+    }
+
     #[cold]
     fn build(
         &self,
@@ -87,7 +101,7 @@ impl<T: Sync> PerProcess<T> {
             .compare_exchange(FRESH, BUILDING, Ordering::AcqRel, Ordering::Acquire)
             .is_err()
         {
-            return self.get();
+            return self.wait_for_builder();
         }
         let generation = LAST.load(Ordering::Relaxed).saturating_add(1);
         // SAFETY: a pointer stored here was leaked by this process or an ancestor; the memory is
