@@ -64,10 +64,16 @@ impl Clock {
     }
 }
 
+/// Whether ticks are those of the processor's counter: [`counter`] may then be read directly.
+#[inline(always)]
+pub(crate) fn is_counter() -> bool {
+    MODE.load(Ordering::Relaxed) == COUNTER
+}
+
 /// Now, in ticks.
 #[inline(always)]
 pub(crate) fn ticks() -> u64 {
-    if MODE.load(Ordering::Relaxed) == COUNTER {
+    if is_counter() {
         counter()
     } else {
         slow_ticks()
@@ -85,14 +91,14 @@ fn slow_ticks() -> u64 {
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     // SAFETY: every x86-64 processor has this instruction; it touches no memory.
     unsafe { core::arch::x86_64::_rdtsc() & TICK_MASK }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     let ticks: u64;
     // SAFETY: reads the virtual counter, which Linux and macOS let user space read.
     unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack)) };
@@ -101,7 +107,7 @@ fn counter() -> u64 {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
-fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     system(libc::CLOCK_MONOTONIC) & TICK_MASK
 }
 

@@ -130,7 +130,7 @@ impl RequestHandle {
         let parent = parent.number();
         span::begin_numbered(slot, self.generation(), category, detail, parent, site.0)
             .map_or(SpanHandle::NONE, |begun| {
-                SpanHandle::new(begun.number, begun.generation)
+                SpanHandle::new(begun.key.number(), begun.key.generation())
             })
     }
 
@@ -161,13 +161,7 @@ impl RequestHandle {
             duration,
             outcome,
         } = call;
-        let call = Call {
-            category,
-            detail,
-            caller: site.0,
-            parent: parent.number(),
-            inner: false,
-        };
+        let call = Call::new(category, parent.number(), detail, site.0);
         request::add(slot, self.generation(), call, ended_ago, duration, outcome);
     }
 }

@@ -218,13 +218,7 @@ impl Request {
         let Some(live) = self.mine() else {
             return Span::none();
         };
-        let call = Call {
-            category,
-            detail,
-            caller: site::of(at),
-            parent: ROOT,
-            inner: false,
-        };
+        let call = Call::new(category, ROOT, detail, site::of(at));
         span::begin_explicit(live.held.slot, live.generation, call)
     }
 
@@ -247,13 +241,7 @@ impl Request {
                 ROOT
             }
         });
-        let call = Call {
-            category,
-            detail: detail.as_ref(),
-            caller,
-            parent,
-            inner: false,
-        };
+        let call = Call::new(category, parent, detail.as_ref(), caller);
         add(
             live.held.slot,
             live.generation,

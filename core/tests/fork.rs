@@ -269,9 +269,10 @@ fn fork_amid(threaded: &Profiler, threadless: &Profiler, shared: &Request, turn:
         assert!(request.is_none() && shared.is_none());
         assert!(request.id().is_empty());
         assert!(ioprofiler::current().is_none());
-        assert!(ioprofiler::span(&DB, "nobody's").is_none());
+        // It may write into the child's copy, which nobody reads.
+        drop(ioprofiler::span(&DB, "nobody's"));
         assert!(request.span(&DB, "nobody's").is_none());
-        request.run(|| assert!(ioprofiler::span(&DB, "nobody's").is_none()));
+        request.run(|| drop(ioprofiler::span(&DB, "nobody's")));
         let (mut before, explicit, scope, guard) = inherited.take().expect("still there");
         before.detail("changed by a child").rows(7);
         drop((before, explicit));

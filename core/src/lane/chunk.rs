@@ -8,7 +8,7 @@
 
 use super::word::EndWord;
 use std::alloc::{Layout, alloc_zeroed};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// One call: a cache line.
 #[repr(C, align(64))]
@@ -37,8 +37,15 @@ impl About {
         Self(u64::from(parent) | (u64::from(category) << 32) | (u64::from(flags) << 48))
     }
 
+    #[inline(always)]
     pub(crate) fn parent(self) -> u32 {
         self.0 as u32
+    }
+
+    /// A leaf of its own, as nearly all calls are: neither scope nor inner.
+    #[inline(always)]
+    pub(crate) fn is_plain(self) -> bool {
+        (self.0 >> 48) as u8 == 0
     }
 
     pub(crate) fn category(self) -> u16 {
@@ -59,6 +66,7 @@ impl About {
 }
 
 impl Record {
+    #[inline(always)]
     pub(crate) fn about(&self) -> About {
         About(self.about.load(std::sync::atomic::Ordering::Relaxed))
     }
@@ -67,7 +75,7 @@ impl Record {
 const _: () = assert!(size_of::<Record>() == 64);
 const _: () = assert!(size_of::<Chunk>() == 64);
 
-/// The record's category is a scope.
+/// The record's category is a scope. The kind's own number, so that it needs no translation.
 pub(crate) const SCOPE: u8 = 1;
 /// A leaf begun inside a leaf: part of it.
 pub(crate) const INNER: u8 = 2;
@@ -133,11 +141,13 @@ pub(crate) struct Chunk {
     pub(crate) taken: AtomicU64,
     pub(crate) number: u32,
     pub(crate) class: u32,
+    size: u32,
     /// Raised each time the chunk is used again.
     pub(crate) generation: AtomicU32,
-    /// Records that readers may look at.
+    /// How many records it has, once its lane goes on in another chunk.
     pub(crate) published: AtomicU32,
-    pub(crate) lane: AtomicU32,
+    /// The lane that fills it; null for scratch chunks.
+    pub(crate) lane: AtomicPtr<super::Lane>,
 }
 
 impl Chunk {
@@ -155,9 +165,10 @@ impl Chunk {
             taken: AtomicU64::new(0),
             number,
             class,
+            size: SMALLEST << class,
             generation: AtomicU32::new(generation),
             published: AtomicU32::new(0),
-            lane: AtomicU32::new(0),
+            lane: AtomicPtr::default(),
         };
         // SAFETY: fresh memory, aligned to 64 and larger than the head; never freed, so the
         // reference lives for ever. All records in it are zeroed atomics, which are valid.
@@ -169,7 +180,7 @@ impl Chunk {
 
     #[inline(always)]
     pub(crate) fn size(&self) -> u32 {
-        SMALLEST << self.class
+        self.size
     }
 
     /// Record `index`, if the chunk has room for that many.
@@ -200,23 +211,35 @@ impl Chunk {
         }
     }
 
-    /// Copies bytes to an offset.
-    ///
-    /// # Safety
-    /// The caller owns the lane, and `offset..offset + bytes.len()` lies between the published
-    /// records and the bytes that are in use already.
-    #[inline(always)]
-    pub(crate) unsafe fn write(&'static self, offset: u32, bytes: &[u8]) {
-        // SAFETY: in bounds and exclusive, by the caller's promise.
+    /// Where its first record may be, and the end of its bytes.
+    pub(crate) fn ends(&'static self) -> (*mut Record, *mut u8) {
+        let start = std::ptr::from_ref(self).cast::<u8>().cast_mut();
+        // SAFETY: both lie in the chunk's memory, or at its end.
         unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                std::ptr::from_ref(self)
-                    .cast::<u8>()
-                    .cast_mut()
-                    .add(offset as usize),
-                bytes.len(),
-            );
+            let front = start.add(HEADER as usize).cast();
+            (front, start.add(self.size as usize))
+        }
+    }
+
+    /// How many records of this chunk lie before a place in it.
+    pub(crate) fn index(&'static self, place: *const Record) -> u32 {
+        let front = self.ends().0.addr();
+        (place.addr().wrapping_sub(front) / RECORD as usize) as u32
+    }
+
+    /// How many records readers may look at, and whether its lane still fills this chunk.
+    pub(crate) fn readable(&'static self) -> (u32, bool) {
+        // SAFETY: null or a lane, and lanes live for ever.
+        let lane = unsafe { self.lane.load(Ordering::Acquire).as_ref() };
+        let next = lane.map_or(std::ptr::null_mut(), |lane| {
+            lane.next_record.load(Ordering::Acquire)
+        });
+        let (front, back) = self.ends();
+        // A lane that has gone on stored `published` first.
+        if (front.addr()..=back.addr()).contains(&next.addr()) {
+            (self.index(next), true)
+        } else {
+            (self.published.load(Ordering::Acquire), false)
         }
     }
 
@@ -236,6 +259,92 @@ impl Chunk {
                 std::ptr::from_ref(self).cast::<u8>().add(offset as usize),
                 length as usize,
             )
+        }
+    }
+}
+
+/// The longest bytes that [`copy_short`] copies.
+pub(crate) const SHORT: usize = 128;
+
+/// Copies bytes to a place of a chunk.
+///
+/// # Safety
+/// So many bytes at `to` are the caller's, and not yet published.
+#[inline(always)]
+pub(crate) unsafe fn copy(to: *mut u8, bytes: &[u8]) {
+    // SAFETY: passed on; the chunk's bytes are nobody else's.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+}
+
+/// As [`copy`], of at most [`SHORT`] bytes, without calling a function: by blocks from both ends,
+/// which overlap in the middle.
+///
+/// # Safety
+/// As [`copy`], and there are no more than [`SHORT`].
+#[inline(always)]
+pub(crate) unsafe fn copy_short(to: *mut u8, bytes: &[u8]) {
+    let (from, length) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: each branch moves whole blocks that begin or end where the bytes do, and knows that
+    // there are at least as many bytes as the blocks from one end cover.
+    unsafe {
+        if length >= 64 {
+            blocks::<u128, 4>(from, to);
+            if length > 80 {
+                blocks::<u128, 1>(from.add(64), to.add(64));
+            }
+            if length > 96 {
+                blocks::<u128, 1>(from.add(80), to.add(80));
+            }
+            if length > 112 {
+                blocks::<u128, 1>(from.add(96), to.add(96));
+            }
+            blocks::<u128, 1>(from.add(length - 16), to.add(length - 16));
+        } else if length >= 32 {
+            blocks::<u128, 2>(from, to);
+            blocks::<u128, 2>(from.add(length - 32), to.add(length - 32));
+        } else if length >= 16 {
+            blocks::<u128, 1>(from, to);
+            blocks::<u128, 1>(from.add(length - 16), to.add(length - 16));
+        } else if length >= 8 {
+            blocks::<u64, 1>(from, to);
+            blocks::<u64, 1>(from.add(length - 8), to.add(length - 8));
+        } else if length >= 4 {
+            blocks::<u32, 1>(from, to);
+            blocks::<u32, 1>(from.add(length - 4), to.add(length - 4));
+        } else if length > 0 {
+            *to = *from;
+            *to.add(length / 2) = *from.add(length / 2);
+            *to.add(length - 1) = *from.add(length - 1);
+        }
+    }
+}
+
+/// # Safety
+/// Both places have `COUNT` blocks.
+#[inline(always)]
+unsafe fn blocks<B: Copy, const COUNT: usize>(from: *const u8, to: *mut u8) {
+    for block in 0..COUNT {
+        // SAFETY: in bounds by the caller's promise; unaligned on purpose.
+        unsafe {
+            let value = from.cast::<B>().add(block).read_unaligned();
+            to.cast::<B>().add(block).write_unaligned(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SHORT, copy_short};
+
+    #[test]
+    fn a_short_copy_is_a_copy_of_every_length() {
+        let from: Vec<u8> = (1..=SHORT as u8).collect();
+        for length in 0..=SHORT {
+            let mut to = [0_u8; SHORT + 1];
+            // SAFETY: `to` has room for all of it.
+            unsafe { copy_short(to.as_mut_ptr(), &from[..length]) };
+            assert_eq!(to[..length], from[..length]);
+            assert!(to[length..].iter().all(|&byte| byte == 0));
         }
     }
 }

@@ -1,7 +1,13 @@
 //! What this thread is in: the request, its checked-out lane, the open scope and leaf.
 //!
 //! One value, saved and put back whole by whoever changes it. It has no destructor, so it can be
-//! used at any time in a thread's life, and a thread that ends leaves nothing behind.
+//! used at any time in a thread's life.
+//!
+//! A thread that records into a request that it is *not* in (by a handle, as C does) **borrows** a
+//! lane, and keeps it for the next call: until it records into another request, enters this one,
+//! puts it away, or ends. That is what makes a call by handle as cheap as any other. A request that
+//! ends on one thread while an idle one still has its lane waits to be put away, and no more than
+//! one request a thread can.
 
 use super::chunk::NO_SPAN;
 use super::slot::Slot;
@@ -43,11 +49,25 @@ pub(crate) struct ThreadContext {
     pub(crate) fork: Cell<u32>,
     pub(crate) scope: Cell<u32>,
     pub(crate) leaf: Cell<u32>,
+    /// A lane of `borrowed_slot`, held although this thread is not in its request.
+    pub(crate) borrowed: Cell<Option<&'static Lane>>,
+    borrowed_slot: Cell<*const Slot>,
+    borrowed_generation: Cell<u32>,
     outside: Cell<u32>,
     shard: Cell<usize>,
 }
 
+/// Gives the borrowed lane back when its thread ends.
+struct AtThreadEnd;
+
+impl Drop for AtThreadEnd {
+    fn drop(&mut self) {
+        with(ThreadContext::give_back);
+    }
+}
+
 thread_local! {
+    static AT_THREAD_END: AtThreadEnd = const { AtThreadEnd };
     static CONTEXT: ThreadContext = const {
         ThreadContext {
             lane: Cell::new(None),
@@ -56,6 +76,9 @@ thread_local! {
             fork: Cell::new(0),
             scope: Cell::new(NO_SPAN),
             leaf: Cell::new(NO_SPAN),
+            borrowed: Cell::new(None),
+            borrowed_slot: Cell::new(std::ptr::null()),
+            borrowed_generation: Cell::new(0),
             outside: Cell::new(0),
             shard: Cell::new(usize::MAX),
         }
@@ -105,6 +128,54 @@ impl ThreadContext {
                 .slot
                 .get()
                 .is_some_and(|current| std::ptr::eq(current, slot))
+    }
+
+    /// A lane of a request that this thread is not in: the one it borrowed before, or another.
+    #[inline(always)]
+    pub(crate) fn borrow_lane(
+        &self,
+        slot: &'static Slot,
+        generation: u32,
+    ) -> Option<&'static Lane> {
+        let same = std::ptr::eq(self.borrowed_slot.get(), slot)
+            && self.borrowed_generation.get() == generation;
+        if same {
+            return self.borrowed.get();
+        }
+        self.borrow_another(slot, generation)
+    }
+
+    #[inline(never)]
+    fn borrow_another(&self, slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
+        self.give_back();
+        if AT_THREAD_END.try_with(|_| ()).is_err() {
+            // Nobody would give it back.
+            if let Some(process) = process::existing() {
+                process.counters.late_spans.fetch_add(1, Ordering::Relaxed);
+            }
+            return None;
+        }
+        let lane = slot.lock_lane(generation)?;
+        self.borrowed.set(Some(lane));
+        self.borrowed_slot.set(slot);
+        self.borrowed_generation.set(generation);
+        Some(lane)
+    }
+
+    /// Gives the borrowed lane back, if there is one.
+    pub(crate) fn give_back(&self) {
+        self.borrowed_slot.set(std::ptr::null());
+        if let Some(lane) = self.borrowed.take() {
+            // In the child of a fork this is a copy that nobody looks at.
+            lane.word.unlock(self.borrowed_generation.get());
+        }
+    }
+
+    /// Gives the borrowed lane back if it is this slot's.
+    pub(crate) fn give_back_of(&self, slot: &Slot) {
+        if std::ptr::eq(self.borrowed_slot.get(), slot) {
+            self.give_back();
+        }
     }
 
     #[inline(always)]

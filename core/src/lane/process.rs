@@ -76,6 +76,13 @@ pub(crate) fn existing() -> Option<&'static Process> {
     PROCESS.get()
 }
 
+/// This process's state, if the slot is one of it, and not its parent's.
+pub(crate) fn of(slot: &'static Slot) -> Option<&'static Process> {
+    let process = existing()?;
+    let own = process.slot(slot.number)?;
+    std::ptr::eq(own, slot).then_some(process)
+}
+
 impl Process {
     #[cold]
     fn build(inherited: Option<&'static Self>, generation: u32) -> Option<&'static Self> {
@@ -206,6 +213,7 @@ impl Process {
             chunk.generation.load(Ordering::Relaxed).wrapping_add(1) & !super::unlisted::SCRATCH;
         chunk.generation.store(next, Ordering::Relaxed);
         chunk.published.store(0, Ordering::Release);
+        chunk.lane.store(std::ptr::null_mut(), Ordering::Release);
         chunk.next.store(std::ptr::null_mut(), Ordering::Relaxed);
         if let Some(pool) = self.free_chunks.get(chunk.class as usize) {
             pool.push(chunk);

@@ -43,10 +43,11 @@ fn records(held: &Held, process: &Process, scale: &Scale, until: u64) -> Vec<Rea
         .each_lane()
         .filter(|lane| lane.word.is_of(generation))
     {
+        let number = lane.number.load(Ordering::Relaxed);
         // SAFETY: null or a chunk, and chunks live for ever.
         let mut next = unsafe { lane.first.load(Ordering::Acquire).as_ref() };
         while let Some(chunk) = next {
-            let published = chunk.published.load(Ordering::Acquire);
+            let (published, is_last) = chunk.readable();
             for index in 0..published {
                 let Some(record) = chunk.record(index) else {
                     break;
@@ -57,9 +58,12 @@ fn records(held: &Held, process: &Process, scale: &Scale, until: u64) -> Vec<Rea
                 }
                 let mut read = read(record, process, scale, start.max(begun_at), until);
                 read.number = span_number(chunk.number, index);
-                read.lane = chunk.lane.load(Ordering::Relaxed);
+                read.lane = number;
                 read.span.after_answer = answered_at != 0 && start > answered_at;
                 reads.push(read);
+            }
+            if is_last {
+                break;
             }
             // SAFETY: as above.
             next = unsafe { chunk.next.load(Ordering::Acquire).as_ref() };

@@ -258,6 +258,7 @@ impl Slot {
 
     /// Makes the slot ready for its next request, unless some lane is still checked out.
     pub(crate) fn try_recycle(&'static self, process: &'static Process) -> bool {
+        context::with(|current| current.give_back_of(self));
         let generation = self.generation();
         let next = generation.wrapping_add(1).max(1);
         let advanced =
@@ -454,6 +455,7 @@ pub(crate) fn enter(slot: &'static Slot, generation: u32, fork: u32) -> context:
             // Already in it: the lane is this thread's.
             return saved;
         }
+        current.give_back_of(slot);
         let lane = if slot.is_recording(generation) {
             slot.lock_lane(generation)
         } else {

@@ -1,10 +1,11 @@
 //! Spans: one timed call, from its begin to its end.
 
-use super::chunk::{BYTES, Chunk, HITS, MISSES, ROWS, Record, Text};
+use super::chunk::{About, BYTES, Chunk, HITS, MISSES, ROWS, Record, Text};
 use super::context::{self, ThreadContext};
 use super::process::{self, Process};
 use super::slot::Slot;
-use super::{Begun, Call, NO_SPAN, Past, site, unlisted};
+use super::word::End;
+use super::{Begun, Call, Key, Lane, NO_SPAN, Past, site, unlisted};
 use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock;
 use crate::profile::Outcome;
@@ -33,31 +34,21 @@ pub(crate) fn code(outcome: Outcome) -> u8 {
 /// Outside a request it is empty and does nothing. It belongs to its thread; for futures there is
 /// [`Span::wrap`].
 #[must_use = "a span ends when it is dropped: bind it to a name, `let _call = …`"]
-#[derive(Debug)]
 pub struct Span {
-    call: Option<OpenCall>,
+    // Two words, so that a span is returned in registers.
+    record: Option<&'static Record>,
+    key: Key,
     _not_send: PhantomData<*const ()>,
 }
 
 /// A call that was begun and must be ended, from whichever thread.
-#[derive(Clone, Copy)]
-struct OpenCall {
-    record: &'static Record,
-    slot: &'static Slot,
-    number: u32,
-    /// Which generation may end it.
-    generation: u32,
-    /// What was its thread's open scope or leaf before this call.
-    before: u32,
-    kind: Kind,
-    /// It is its thread's open scope or leaf.
-    is_current: bool,
-}
+type OpenCall = Begun;
 
-impl std::fmt::Debug for OpenCall {
+impl std::fmt::Debug for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenCall")
-            .field("number", &self.number)
+        let number = self.call().map(|call| call.key.number());
+        f.debug_struct("Span")
+            .field("number", &number)
             .finish_non_exhaustive()
     }
 }
@@ -78,74 +69,160 @@ pub(crate) fn begin_current(
             }
             return Span::none();
         }
-        let category = category.as_category(kind);
-        Span {
-            call: begin_recording(current, category, detail, location),
-            _not_send: PhantomData,
-        }
+        begin_recording(current, category.as_category(kind), detail, location)
     })
 }
 
-/// Not inlined: it would push everything in the caller out of registers, and the call hides behind
-/// the reading of the clock.
+/// Not inlined: it would push everything in the caller out of registers. It has six words of
+/// arguments and two of result, so nothing goes through memory.
+///
+/// Whether a fork has left the request to the parent is asked where a chunk is taken, not here: the
+/// child writes into its own copy of a chunk that nobody will read.
 #[inline(never)]
 fn begin_recording(
     current: &ThreadContext,
     category: CategoryId,
     detail: &[u8],
     location: &'static Location<'static>,
-) -> Option<OpenCall> {
-    let (lane, slot) = (current.lane.get()?, current.slot.get()?);
+) -> Span {
+    let Some(lane) = current.lane.get() else {
+        return Span::none();
+    };
+    let call = current.call(category, detail, location);
+    // SAFETY: this thread's context holds the lane.
+    match unsafe { lane.begin_short(call) } {
+        Some(begun) => current.begun(category.kind, begun),
+        None => begin_recording_any(current, category, detail, location),
+    }
+}
+
+#[inline(never)]
+fn begin_recording_any(
+    current: &ThreadContext,
+    category: CategoryId,
+    detail: &[u8],
+    location: &'static Location<'static>,
+) -> Span {
+    let (Some(lane), Some(slot)) = (current.lane.get(), current.slot.get()) else {
+        return Span::none();
+    };
     if current.fork.get() != crate::fork::generation() {
         // In the child of a fork that fell into a request: the request is the parent's.
         current.set(context::Context::NONE);
-        return None;
+        return Span::none();
     }
-    let leaf = current.leaf.get();
-    let inner = leaf != NO_SPAN;
-    let parent = if inner { leaf } else { current.scope.get() };
-    let call = Call {
-        category,
-        detail,
-        caller: site::of(location),
-        parent,
-        inner,
-    };
+    let call = current.call(category, detail, location);
     // SAFETY: this thread's context holds the lane, which is one of this slot's.
-    let begun = unsafe { lane.begin(slot, call, None) }?;
-    let open = if category.kind == Kind::Scope {
-        &current.scope
-    } else {
-        &current.leaf
+    match unsafe { lane.begin_any(slot, call, None) } {
+        Some(begun) => current.begun(category.kind, begun),
+        None => Span::none(),
+    }
+}
+
+impl ThreadContext {
+    #[inline(always)]
+    fn call<'a>(
+        &self,
+        category: CategoryId,
+        detail: &'a [u8],
+        location: &'static Location<'static>,
+    ) -> Call<'a> {
+        let (leaf, caller) = (self.leaf.get(), site::of(location));
+        if leaf != NO_SPAN {
+            return Call::inner(category, leaf, detail, caller);
+        }
+        Call::new(category, self.scope.get(), detail, caller)
+    }
+
+    /// The call is this thread's open scope or leaf from now on. A scope inside a leaf is not: the
+    /// leaf has all that happens in it.
+    #[inline(always)]
+    fn begun(&self, kind: Kind, begun: Begun) -> Span {
+        if kind == Kind::Leaf {
+            self.leaf.set(begun.key.number());
+        } else if self.leaf.get() == NO_SPAN {
+            self.scope.set(begun.key.number());
+        }
+        Span::of(begun)
+    }
+
+    /// The call is not this thread's open scope or leaf any more: what it was begun in is, or what
+    /// that was begun in, if it has ended meanwhile.
+    #[inline(always)]
+    fn step_out(&self, record: &Record, number: u32) {
+        if !record.about().is_plain() {
+            self.step_out_of_nested(record, number);
+        } else if self.leaf.get() == number {
+            self.leaf.set(NO_SPAN);
+        }
+    }
+
+    #[inline(never)]
+    fn step_out_of_nested(&self, record: &Record, number: u32) {
+        let open = self.place(record);
+        if open.get() == number {
+            open.set(enclosing(record));
+        }
+    }
+
+    /// Where it is noted that this call is the open one of its kind.
+    #[inline(always)]
+    fn place(&self, record: &Record) -> &std::cell::Cell<u32> {
+        if record.about().has(super::chunk::SCOPE) {
+            &self.scope
+        } else {
+            &self.leaf
+        }
+    }
+
+    /// Whether this call is of the request that this thread is in and records, and still open. Then
+    /// it cannot be put to another use before the thread leaves.
+    #[inline(always)]
+    fn owns(&self, record: &Record, key: Key) -> bool {
+        // SAFETY: this thread's context holds the lane.
+        let here = |lane: &Lane| unsafe { lane.holds(record) };
+        self.lane.get().is_some_and(here) && record.end.is_open(key.generation())
+    }
+
+    /// Whether a lane that this thread holds has this record in its chunk, so that nobody puts the
+    /// record to another use before the lane is given back.
+    #[inline(always)]
+    fn keeps(&self, record: &Record) -> bool {
+        // SAFETY: this thread's context holds both lanes.
+        let here = |lane: &Lane| unsafe { lane.holds(record) };
+        self.lane.get().is_some_and(here) || self.borrowed.get().is_some_and(here)
+    }
+}
+
+/// The innermost open call of the same kind that a call was begun in.
+fn enclosing(record: &Record) -> u32 {
+    let Some(process) = process::existing() else {
+        return NO_SPAN;
     };
-    Some(OpenCall {
-        record: begun.record,
-        slot,
-        number: begun.number,
-        generation: begun.generation,
-        before: open.replace(begun.number),
-        kind: category.kind,
-        is_current: true,
-    })
+    let mut about = record.about();
+    // As deep as a request can be; memory that the host corrupted could form a circle.
+    for _ in 0..10_000 {
+        let inner = about.has(super::chunk::INNER);
+        let scope = about.has(super::chunk::SCOPE);
+        let parent = about.parent();
+        if inner == scope || parent == NO_SPAN {
+            return NO_SPAN;
+        }
+        let Some((_, record)) = find(process, parent) else {
+            return NO_SPAN;
+        };
+        if record.end.load() == End::Open {
+            return parent;
+        }
+        about = record.about();
+    }
+    NO_SPAN
 }
 
 /// Begins a span in a request that need not be the current one.
 #[inline]
 pub(crate) fn begin_explicit(slot: &'static Slot, generation: u32, call: Call<'_>) -> Span {
-    let kind = call.category.kind;
-    let call = append(slot, generation, call, None).map(|begun| OpenCall {
-        record: begun.record,
-        slot,
-        number: begun.number,
-        generation: begun.generation,
-        before: NO_SPAN,
-        kind,
-        is_current: false,
-    });
-    Span {
-        call,
-        _not_send: PhantomData,
-    }
+    append(slot, generation, call, None).map_or(Span::none(), Span::of)
 }
 
 /// Records into a request that need not be the current one.
@@ -162,10 +239,36 @@ pub(crate) fn append(
         }
         return None;
     }
-    with_lane(slot, generation, |lane| {
-        // SAFETY: `with_lane` gives a lane of this slot that this thread holds.
-        unsafe { lane.begin(slot, call, past) }
-    })?
+    let lane = lane_of(slot, generation)?;
+    if past.is_none() {
+        // SAFETY: `lane_of` gives a lane of this slot that this thread holds.
+        let begun = unsafe { begin_in(lane, call.about, call.detail, call.caller) };
+        if begun.is_some() {
+            return begun;
+        }
+    }
+    // SAFETY: as above.
+    unsafe { lane.begin_any(slot, call, past) }
+}
+
+/// Not inlined, as [`begin_recording`].
+///
+/// # Safety
+/// The caller holds this lane.
+#[inline(never)]
+unsafe fn begin_in(
+    lane: &'static Lane,
+    about: About,
+    detail: &[u8],
+    caller: usize,
+) -> Option<Begun> {
+    let call = Call {
+        about,
+        detail,
+        caller,
+    };
+    // SAFETY: passed on.
+    unsafe { lane.begin_short(call) }
 }
 
 #[cold]
@@ -175,25 +278,16 @@ fn count_late() {
     }
 }
 
-/// Does something with a lane of the request: this thread's, or one that is free.
+/// A lane of the request that this thread holds, or borrows from now on.
 #[inline(always)]
-fn with_lane<R>(
-    slot: &'static Slot,
-    generation: u32,
-    f: impl FnOnce(&'static super::Lane) -> R,
-) -> Option<R> {
-    let mine = context::with(|current| {
-        let mine =
-            current.is_in(slot, generation) && current.fork.get() == crate::fork::generation();
-        if mine { current.lane.get() } else { None }
-    });
-    if let Some(lane) = mine {
-        return Some(f(lane));
-    }
-    let lane = slot.lock_lane(generation)?;
-    let result = f(lane);
-    lane.word.unlock(generation);
-    Some(result)
+fn lane_of(slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
+    context::with(|current| {
+        if current.is_in(slot, generation) {
+            current.lane.get()
+        } else {
+            current.borrow_lane(slot, generation)
+        }
+    })
 }
 
 /// Begins a call for a host that keeps only numbers. The parent is a span's number, or
@@ -207,19 +301,12 @@ pub(crate) fn begin_numbered(
     parent: u32,
     caller: usize,
 ) -> Option<Begun> {
-    let inner = parent != NO_SPAN && is_leaf(parent);
-    append(
-        slot,
-        generation,
-        Call {
-            category,
-            detail,
-            caller,
-            parent,
-            inner,
-        },
-        None,
-    )
+    let call = if parent != NO_SPAN && is_leaf(parent) {
+        Call::inner(category, parent, detail, caller)
+    } else {
+        Call::new(category, parent, detail, caller)
+    };
+    append(slot, generation, call, None)
 }
 
 fn is_leaf(number: u32) -> bool {
@@ -229,6 +316,7 @@ fn is_leaf(number: u32) -> bool {
         .is_some_and(|found| !scope(found))
 }
 
+/// The record of a number, whoever's it is by now.
 #[inline(always)]
 fn find(process: &Process, number: u32) -> Option<(&'static Chunk, &'static Record)> {
     let chunk = process.chunk(number >> 8)?;
@@ -258,10 +346,17 @@ pub(crate) fn end_numbered(number: u32, generation: u32, outcome: Outcome) -> bo
             tick,
         );
     }
-    // Below `published`, so that a number that was made up never takes a detail for a record.
-    chunk.generation.load(Ordering::Acquire) == generation
-        && (number & 0xff) < chunk.published.load(Ordering::Acquire)
-        && record.end.try_end(generation, code(outcome), tick)
+    if context::with(|current| current.keeps(record)) {
+        record.end.end_owned(code(outcome), tick);
+        return true;
+    }
+    is_listed(chunk, number, generation) && record.end.try_end(generation, code(outcome), tick)
+}
+
+/// Whether a number is that of a published record of this generation's, so that one that was made
+/// up never takes a detail for a record.
+fn is_listed(chunk: &'static Chunk, number: u32, generation: u32) -> bool {
+    chunk.generation.load(Ordering::Acquire) == generation && (number & 0xff) < chunk.readable().0
 }
 
 /// Which count of a call is set.
@@ -301,11 +396,11 @@ pub(crate) enum Late {
 }
 
 fn set_text(slot: &'static Slot, generation: u32, record: &Record, late: Late, bytes: &[u8]) {
-    let kept = with_lane(slot, generation, |lane| {
-        // SAFETY: `with_lane` gives a lane of this slot that this thread holds.
+    let kept = lane_of(slot, generation).and_then(|lane| {
+        // SAFETY: `lane_of` gives a lane of this slot that this thread holds.
         unsafe { lane.keep(slot, bytes) }
     });
-    if let Some(Some(Text(text))) = kept {
+    if let Some(Text(text)) = kept {
         let place = if late == Late::Detail {
             &record.detail
         } else {
@@ -336,8 +431,7 @@ pub(crate) fn change_numbered(number: u32, generation: u32, change: Change<'_>) 
     };
     // A call that never ended still looks open in a chunk that was put away, or that another
     // request has taken since.
-    let listed = chunk.generation.load(Ordering::Acquire) == generation
-        && (number & 0xff) < chunk.published.load(Ordering::Acquire);
+    let listed = is_listed(chunk, number, generation);
     if !(scratch || listed) || !record.end.is_open(generation) {
         return false;
     }
@@ -367,85 +461,72 @@ fn apply(
     }
 }
 
+/// Not inlined, as [`begin_recording`], and without a frame.
+#[inline(never)]
+fn end_in(current: &ThreadContext, record: &'static Record, key: Key, outcome: u8) {
+    let call = OpenCall { record, key };
+    if !clock::is_counter() {
+        return call.end_elsewhere(outcome, None);
+    }
+    // Before anything else: the rest is not the call's time.
+    let tick = clock::counter();
+    if current.keeps(record) && record.end.is_open(key.generation()) {
+        record.end.end_owned(outcome, tick);
+        current.step_out(record, key.number());
+    } else {
+        call.end_elsewhere(outcome, Some(tick));
+    }
+}
+
 impl OpenCall {
     #[inline(always)]
-    fn is_unlisted(&self) -> bool {
-        self.generation & unlisted::SCRATCH != 0
+    fn end(self, outcome: u8) {
+        // The context is looked up in the caller's code, which has it from the begin already.
+        context::with(|current| end_in(current, self.record, self.key, outcome));
     }
 
-    #[inline(never)]
-    fn end(&self, outcome: u8) {
-        context::with(|current| {
-            // A thread that is in a request keeps all of its records from being used again; and
-            // while this one is open, and of its generation, it is this call's.
-            let in_slot = current
-                .slot
-                .get()
-                .is_some_and(|slot| std::ptr::eq(slot, self.slot));
-            if in_slot && !self.is_unlisted() && self.record.end.is_open(self.generation) {
-                self.record.end.end_owned(outcome, clock::ticks());
-            } else {
-                self.end_from_outside(outcome);
-            }
-            if self.is_current {
-                let open = if self.kind == Kind::Scope {
-                    &current.scope
-                } else {
-                    &current.leaf
-                };
-                if open.get() == self.number {
-                    open.set(self.before);
-                }
-            }
-        });
-    }
-
+    /// Ends a call of another lane or chunk, of a request that may have ended, or under a clock that
+    /// is not the counter.
     #[cold]
     #[inline(never)]
-    fn end_from_outside(&self, outcome: u8) {
+    fn end_elsewhere(self, outcome: u8, tick: Option<u64>) {
+        let tick = tick.unwrap_or_else(clock::ticks);
         let Some(process) = process::existing() else {
             return;
         };
-        let tick = clock::ticks();
-        let ended = if self.is_unlisted() {
-            find(process, self.number).is_some_and(|(chunk, _)| {
-                unlisted::end(
-                    process,
-                    chunk,
-                    self.number & 0xff,
-                    self.generation,
-                    outcome,
-                    tick,
-                )
-            })
-        } else {
-            self.record.end.try_end(self.generation, outcome, tick)
-        };
-        if !ended {
-            process.counters.late_spans.fetch_add(1, Ordering::Relaxed);
-        }
+        context::with(|current| {
+            let (number, generation) = (self.key.number(), self.key.generation());
+            // Read before the end: afterwards the record may be another call's.
+            let open = current.place(self.record);
+            let enclosing = (open.get() == number).then(|| enclosing(self.record));
+            let ended = if generation & unlisted::SCRATCH != 0 {
+                find(process, number).is_some_and(|(chunk, _)| {
+                    unlisted::end(process, chunk, number & 0xff, generation, outcome, tick)
+                })
+            } else {
+                self.record.end.try_end(generation, outcome, tick)
+            };
+            if !ended {
+                process.counters.late_spans.fetch_add(1, Ordering::Relaxed);
+            } else if let Some(enclosing) = enclosing {
+                open.set(enclosing);
+            }
+        });
     }
 
-    fn change(&self, change: Change<'_>) {
-        let generation = context::with(|current| {
-            let in_slot = current
-                .slot
-                .get()
-                .is_some_and(|slot| std::ptr::eq(slot, self.slot));
-            let mine = in_slot && self.record.end.is_open(self.generation);
-            mine.then(|| current.generation.get())
+    fn change(self, change: Change<'_>) {
+        let mine = context::with(|current| {
+            let mine = current.owns(self.record, self.key);
+            let slot = current.slot.get().filter(|_| mine);
+            slot.map(|slot| (slot, current.generation.get()))
         });
-        match generation {
-            Some(generation) => {
-                apply(
-                    self.slot,
-                    generation,
-                    self.record,
-                    self.is_unlisted(),
-                    change,
-                );
-            }
-            None => drop(change_numbered(self.number, self.generation, change)),
+        match mine {
+            Some((slot, generation)) => apply(slot, generation, self.record, false, change),
+            None => drop(change_numbered(
+                self.key.number(),
+                self.key.generation(),
+                change,
+            )),
         }
     }
 }
@@ -455,15 +536,31 @@ impl Span {
     #[inline(always)]
     pub const fn none() -> Self {
         Self {
-            call: None,
+            record: None,
+            key: Key::NONE,
             _not_send: PhantomData,
         }
+    }
+
+    #[inline(always)]
+    fn of(begun: Begun) -> Self {
+        Self {
+            record: Some(begun.record),
+            key: begun.key,
+            _not_send: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn call(&self) -> Option<OpenCall> {
+        let key = self.key;
+        self.record.map(|record| OpenCall { record, key })
     }
 
     /// Whether it does nothing, because there is no request or its calls are not recorded.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.call.is_none()
+        self.record.is_none()
     }
 
     /// Says which server or file the call goes to, where that is more than the category says.
@@ -506,7 +603,7 @@ impl Span {
 
     #[inline]
     fn change(&mut self, change: Change<'_>) -> &mut Self {
-        if let Some(call) = &self.call {
+        if let Some(call) = self.call() {
             call.change(change);
         }
         self
@@ -515,7 +612,7 @@ impl Span {
     /// Ends it with an outcome. [`Outcome::Open`] counts as ok.
     #[inline(always)]
     pub fn end(self, outcome: Outcome) {
-        if let Some(call) = &self.call {
+        if let Some(call) = self.call() {
             call.end(code(outcome));
         }
         std::mem::forget(self);
@@ -549,7 +646,7 @@ impl Span {
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(call) = &self.call {
+        if let Some(call) = self.call() {
             call.end(if std::thread::panicking() { ERROR } else { OK });
         }
     }
@@ -561,61 +658,61 @@ impl Span {
     ///
     /// While the future is polled, what it begins happens inside this call. The future may move
     /// between threads.
-    pub fn wrap<F: Future>(mut self, future: F) -> SpanFuture<F> {
-        let call = self.call.take().inspect(OpenCall::step_out);
+    pub fn wrap<F: Future>(self, future: F) -> SpanFuture<F> {
         SpanFuture {
-            call: Ending(call),
+            call: self.carried(),
             outcome: |_| OK,
             future,
         }
     }
 
     /// As [`Span::wrap`]; `Err` is [`Outcome::Error`].
-    pub fn wrap_result<T, E, F>(mut self, future: F) -> SpanFuture<F>
+    pub fn wrap_result<T, E, F>(self, future: F) -> SpanFuture<F>
     where
         F: Future<Output = Result<T, E>>,
     {
-        let call = self.call.take().inspect(OpenCall::step_out);
         SpanFuture {
-            call: Ending(call),
+            call: self.carried(),
             outcome: |r| if r.is_ok() { OK } else { ERROR },
             future,
         }
     }
 }
 
-impl OpenCall {
-    /// Stops being its thread's open scope or leaf, without ending.
-    fn step_out(&self) {
-        context::with(|current| {
-            let open = if self.kind == Kind::Scope {
-                &current.scope
-            } else {
-                &current.leaf
-            };
-            if self.is_current && open.get() == self.number {
-                open.set(self.before);
-            }
-        });
+impl Span {
+    /// Gives the call up to a future: it is not its thread's open scope or leaf any more.
+    fn carried(self) -> Ending {
+        let call = self.call();
+        std::mem::forget(self);
+        if let Some(OpenCall { record, key }) = call
+            && record.end.is_open(key.generation())
+        {
+            context::with(|current| current.step_out(record, key.number()));
+        }
+        Ending(call)
     }
+}
 
+impl ThreadContext {
+    /// Whether the call is of the request that this thread is in, and open.
+    fn is_of(&self, call: OpenCall) -> bool {
+        self.owns(call.record, call.key)
+            || self.slot.get().is_some_and(|slot| {
+                let found = process::of(slot).and_then(|process| find(process, call.key.number()));
+                found.is_some_and(|(chunk, _)| {
+                    std::ptr::eq(chunk.slot.load(Ordering::Acquire), slot)
+                }) && call.record.end.is_open(call.key.generation())
+            })
+    }
+}
+
+impl OpenCall {
     /// Is its thread's open scope or leaf while `f` runs.
     fn inside<R>(&self, f: impl FnOnce() -> R) -> R {
         let restore = context::with(|current| {
-            let mine = current
-                .slot
-                .get()
-                .is_some_and(|slot| std::ptr::eq(slot, self.slot))
-                && !self.is_unlisted()
-                && self.record.end.is_open(self.generation);
-            let open = if self.kind == Kind::Scope {
-                &current.scope
-            } else {
-                &current.leaf
-            };
-            mine.then(|| Restore {
-                kind: self.kind,
-                before: open.replace(self.number),
+            current.is_of(*self).then(|| Restore {
+                is_scope: self.record.about().has(super::chunk::SCOPE),
+                before: current.place(self.record).replace(self.key.number()),
             })
         });
         let result = f();
@@ -626,14 +723,14 @@ impl OpenCall {
 
 /// Puts a scope or leaf back, also when a poll panics.
 struct Restore {
-    kind: Kind,
+    is_scope: bool,
     before: u32,
 }
 
 impl Drop for Restore {
     fn drop(&mut self) {
         context::with(|current| {
-            let open = if self.kind == Kind::Scope {
+            let open = if self.is_scope {
                 &current.scope
             } else {
                 &current.leaf

@@ -4,11 +4,11 @@
 //! they cost depends on how many are open at once, not on how many there were. Its generation is
 //! drawn from a counter of the process, so a handle that is used twice never ends another call.
 
-use super::chunk::{BYTES, Chunk, HITS, MISSES, ROWS, Record, Text};
+use super::chunk::{BYTES, Chunk, HITS, INNER, MISSES, ROWS, Record, Text};
 use super::process::Process;
 use super::slot::Slot;
-use super::word::End;
-use super::{Begun, Call, Past, context, fill, span, span_number, totals};
+use super::word::{End, EndWord};
+use super::{Begun, Call, Key, Past, context, fill, span, span_number, totals};
 use crate::clock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,12 +27,12 @@ pub(crate) fn begin(
     call: Call<'_>,
     past: Past,
 ) -> Option<Begun> {
-    if call.inner {
+    if call.about.has(INNER) {
         return None;
     }
     slot.unlisted.fetch_add(1, Ordering::Relaxed);
     process.counters.unlisted.fetch_add(1, Ordering::Relaxed);
-    let sums = slot.totals.of(call.category.number)?;
+    let sums = slot.totals.of(call.about.category())?;
     sums.calls.fetch_add(1, Ordering::Relaxed);
     if let Some((start, end, outcome)) = past {
         sums.ticks
@@ -55,11 +55,10 @@ pub(crate) fn begin(
         .target
         .store(u64::from(slot.generation()), Ordering::Relaxed);
     record.start.store(clock::ticks(), Ordering::Relaxed);
-    record.end.set_open(generation);
+    record.end.set(EndWord::open(generation));
     Some(Begun {
         record,
-        number: span_number(chunk.number, index),
-        generation,
+        key: Key::new(span_number(chunk.number, index), generation),
     })
 }
 
@@ -200,7 +199,7 @@ pub(crate) fn close_all(process: &'static Process, slot: &'static Slot) {
         return;
     }
     for (chunk, index, record) in each_of(process, slot) {
-        record.end.set_ended(0, 0);
+        record.end.set(EndWord::ended(0, 0));
         chunk.taken.fetch_and(!(1 << index), Ordering::Release);
     }
 }

@@ -94,21 +94,17 @@ impl EndWord {
         Self(AtomicU64::new(Self::open(generation)))
     }
 
+    /// The word of a record that ended.
     #[inline(always)]
-    const fn ended(outcome: u8, tick: u64) -> u64 {
+    pub(crate) const fn ended(outcome: u8, tick: u64) -> u64 {
         ((outcome as u64 & 3) << OUTCOME_SHIFT) | (tick & TICKS)
     }
 
-    /// Opens: the record is not published yet, so nobody else looks.
+    /// Opens, or ends what was added after the fact: the record is not published yet, so nobody
+    /// else looks.
     #[inline(always)]
-    pub(crate) fn set_open(&self, generation: u32) {
-        self.0.store(Self::open(generation), Ordering::Relaxed);
-    }
-
-    /// Ends a record that was added after the fact; not published yet either.
-    #[inline(always)]
-    pub(crate) fn set_ended(&self, outcome: u8, tick: u64) {
-        self.0.store(Self::ended(outcome, tick), Ordering::Relaxed);
+    pub(crate) fn set(&self, word: u64) {
+        self.0.store(word, Ordering::Relaxed);
     }
 
     /// Ends, without a check: for the one owner of a span in a request that it keeps alive.
