@@ -41,6 +41,7 @@ pub const MAX_CATEGORIES: usize = 1_024;
 pub const MAX_NAME: usize = 64;
 
 const BUCKETS: usize = 4 * MAX_CATEGORIES;
+const KIND_SHIFT: u32 = 16;
 const UNASSIGNED: u16 = u16::MAX;
 
 /// A category as it was at its first use. Leaked: it lives as long as the process, forks included.
@@ -88,6 +89,33 @@ impl CategoryId {
             number: info.id.load(Ordering::Relaxed),
             kind: info.kind,
         }
+    }
+
+    /// Number and kind in one integer, for bindings that keep it: its category is found without a
+    /// look at any table. 0 is `other`.
+    #[must_use]
+    #[inline]
+    pub const fn to_bits(self) -> u32 {
+        self.number as u32 | ((self.kind as u32) << KIND_SHIFT)
+    }
+
+    /// The category of such an integer. Any integer is allowed: of an unknown one, `other`.
+    #[must_use]
+    #[inline]
+    pub fn from_bits(bits: u32) -> Self {
+        let number = bits as u16;
+        if usize::from(number) >= COUNT.load(Ordering::Relaxed) || bits >> KIND_SHIFT > 1 {
+            return Self {
+                number: 0,
+                kind: OTHER.kind,
+            };
+        }
+        let kind = if bits >> KIND_SHIFT == 0 {
+            Kind::Leaf
+        } else {
+            Kind::Scope
+        };
+        Self { number, kind }
     }
 
     /// Leaf or scope.

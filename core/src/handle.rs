@@ -14,7 +14,7 @@
 use crate::category::CategoryId;
 use crate::lane::chunk::NO_SPAN;
 use crate::lane::span::{self, Change, Count, Late};
-use crate::lane::{Call, process, site};
+use crate::lane::{Begun, Call, Key, process, site};
 use crate::profile::Outcome;
 use crate::request::{self, Request};
 use std::sync::atomic::Ordering;
@@ -119,6 +119,45 @@ impl RequestHandle {
         parent: SpanHandle,
         site: Site,
     ) -> SpanHandle {
+        if let Some(span) = self.try_span(category, detail, parent, site) {
+            return span;
+        }
+        self.span_by_tables(category, detail, parent, site)
+    }
+
+    /// As [`RequestHandle::span`], where this thread recorded into this request just before and has
+    /// a place for the call; `None` where the whole way is needed. It calls nothing of the system:
+    /// no memory, no lock, and errno stays.
+    #[inline(always)]
+    #[must_use]
+    pub fn try_span(
+        self,
+        category: CategoryId,
+        detail: &[u8],
+        parent: SpanHandle,
+        site: Site,
+    ) -> Option<SpanHandle> {
+        if self.0 & (RECORDING | SPAN) != RECORDING {
+            return None;
+        }
+        span::try_begin_numbered(
+            self.slot(),
+            self.generation(),
+            category,
+            detail,
+            parent.key(),
+            site.0,
+        )
+        .map(SpanHandle::of)
+    }
+
+    fn span_by_tables(
+        self,
+        category: CategoryId,
+        detail: &[u8],
+        parent: SpanHandle,
+        site: Site,
+    ) -> SpanHandle {
         if self.0 & (RECORDING | SPAN) != RECORDING {
             return self.not_recording();
         }
@@ -129,9 +168,7 @@ impl RequestHandle {
         };
         let parent = parent.number();
         span::begin_numbered(slot, self.generation(), category, detail, parent, site.0)
-            .map_or(SpanHandle::NONE, |begun| {
-                SpanHandle::new(begun.key.number(), begun.key.generation())
-            })
+            .map_or(SpanHandle::NONE, SpanHandle::of)
     }
 
     #[cold]
@@ -190,8 +227,16 @@ impl SpanHandle {
     pub const NONE: Self = Self(0);
 
     #[inline(always)]
-    fn new(number: u32, generation: u32) -> Self {
-        Self((u64::from(generation) << 32) | (u64::from(number) << 2) | SPAN | RECORDING)
+    fn of(begun: Begun) -> Self {
+        let key = begun.key;
+        let place = u64::from(key.number()) << 2;
+        Self((u64::from(key.generation()) << 32) | place | SPAN | RECORDING)
+    }
+
+    #[inline(always)]
+    fn key(self) -> Option<Key> {
+        let key = Key::new((self.0 as u32) >> 2, self.generation());
+        (self.0 & SPAN != 0).then_some(key)
     }
 
     /// From an integer that a host kept. Any integer is allowed.
@@ -224,12 +269,21 @@ impl SpanHandle {
     /// Ends it, the first time.
     #[inline(always)]
     pub fn end(self, outcome: Outcome) {
-        if self == Self::NONE {
+        if self == Self::NONE || self.try_end(outcome) {
             return;
         }
         if self.0 & SPAN == 0 || !span::end_numbered(self.number(), self.generation(), outcome) {
             count_stale();
         }
+    }
+
+    /// As [`SpanHandle::end`], where [`RequestHandle::try_span`] would have begun it; `false` where
+    /// the whole way is needed. It calls nothing of the system.
+    #[inline(always)]
+    #[must_use]
+    pub fn try_end(self, outcome: Outcome) -> bool {
+        self.key()
+            .is_some_and(|key| span::try_end_numbered(key, outcome))
     }
 
     fn change(self, change: Change<'_>) {

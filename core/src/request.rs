@@ -67,7 +67,7 @@ impl Request {
         let live = profiler.take_slot().map(|(process, slot)| {
             let recorded = profiler.records(facts);
             let allowance = profiler.options.allowance;
-            let generation = slot.begin(process, profiler.number, allowance, recorded, |stored| {
+            let generation = slot.begin(profiler.number, allowance, recorded, |stored| {
                 stored.store(facts)
             });
             let held = Held::adopt(slot, process.generation);

@@ -74,7 +74,7 @@ impl Stats {
         stats.finished = process.finished();
         stats.aborted = count(&counters.aborted);
         stats.abandoned = count(&counters.abandoned);
-        stats.live = u64::from(process.live.load(Ordering::Relaxed));
+        stats.live = process.live() as u64;
         stats.memory = process.memory() as u64;
         stats.begun = stats.finished + stats.aborted + stats.abandoned + stats.live;
         stats.refused_live = count(&counters.refused_live);

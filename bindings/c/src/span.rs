@@ -70,7 +70,7 @@ pub unsafe extern "C" fn ioprof_category(
             IOPROF_DIALECT_PATH => Dialect::Path,
             _ => in_range(dialect == IOPROF_DIALECT_GENERIC, Dialect::Generic),
         };
-        u32::from(intern(&name, kind, dialect).number())
+        intern(&name, kind, dialect).to_bits()
     })
 }
 
@@ -166,33 +166,29 @@ pub unsafe extern "C" fn ioprof_span_begin(
     parent: ioprof_span,
     site: u32,
 ) -> ioprof_span {
-    // The off path: nothing in it can panic or touch errno.
     if request == 0 {
         return 0;
     }
-    guard(0, || {
-        // SAFETY: the host's promise, as the header states it.
-        let detail = unsafe { bytes(detail, detail_length) };
-        RequestHandle::from_bits(request)
-            .span(
-                CategoryId::from_number(category),
-                detail,
-                SpanHandle::from_bits(parent),
-                self::site(site),
-            )
-            .to_bits()
-    })
+    let handle = RequestHandle::from_bits(request);
+    let category = CategoryId::from_bits(category);
+    let (parent, site) = (SpanHandle::from_bits(parent), self::site(site));
+    // SAFETY: the host's promise, as the header states it.
+    let detail = unsafe { bytes(detail, detail_length) };
+    // The usual way has nothing in it that can panic or touch errno, so it needs no guard.
+    if let Some(span) = handle.try_span(category, detail, parent, site) {
+        return span.to_bits();
+    }
+    guard(0, || handle.span(category, detail, parent, site).to_bits())
 }
 
 /// Ends a call, the first time: `outcome` is `IOPROF_OUTCOME_…`. From any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn ioprof_span_end(span: ioprof_span, outcome: u32) {
-    if span == 0 {
+    let outcome = self::outcome(outcome);
+    if span == 0 || SpanHandle::from_bits(span).try_end(outcome) {
         return;
     }
-    guard((), || {
-        SpanHandle::from_bits(span).end(self::outcome(outcome));
-    });
+    guard((), || SpanHandle::from_bits(span).end(outcome));
 }
 
 /// Replaces a call's detail, before it ends: "Cache HIT, keys: …" is known only afterwards.
@@ -260,7 +256,7 @@ pub unsafe extern "C" fn ioprof_span_add(
 ) {
     guard((), || {
         RequestHandle::from_bits(request).add_span(PastCall {
-            category: CategoryId::from_number(category),
+            category: CategoryId::from_bits(category),
             // SAFETY: the host's promise, as the header states it.
             detail: unsafe { bytes(detail, detail_length) },
             parent: SpanHandle::from_bits(parent),

@@ -51,7 +51,7 @@ pub(crate) struct ThreadContext {
     pub(crate) leaf: Cell<u32>,
     /// A lane of `borrowed_slot`, held although this thread is not in its request.
     pub(crate) borrowed: Cell<Option<&'static Lane>>,
-    borrowed_slot: Cell<*const Slot>,
+    borrowed_slot: Cell<Option<&'static Slot>>,
     borrowed_generation: Cell<u32>,
     outside: Cell<u32>,
     shard: Cell<usize>,
@@ -77,7 +77,7 @@ thread_local! {
             scope: Cell::new(NO_SPAN),
             leaf: Cell::new(NO_SPAN),
             borrowed: Cell::new(None),
-            borrowed_slot: Cell::new(std::ptr::null()),
+            borrowed_slot: Cell::new(None),
             borrowed_generation: Cell::new(0),
             outside: Cell::new(0),
             shard: Cell::new(usize::MAX),
@@ -137,12 +137,28 @@ impl ThreadContext {
         slot: &'static Slot,
         generation: u32,
     ) -> Option<&'static Lane> {
-        let same = std::ptr::eq(self.borrowed_slot.get(), slot)
-            && self.borrowed_generation.get() == generation;
-        if same {
+        if self.has_borrowed_of(slot) && self.borrowed_generation.get() == generation {
             return self.borrowed.get();
         }
         self.borrow_another(slot, generation)
+    }
+
+    fn has_borrowed_of(&self, slot: &Slot) -> bool {
+        self.borrowed_slot
+            .get()
+            .is_some_and(|borrowed| std::ptr::eq(borrowed, slot))
+    }
+
+    /// The borrowed lane, if it is of this request and the request records.
+    #[inline(always)]
+    pub(crate) fn borrowed_by_number(&self, slot: u32, generation: u32) -> Option<&'static Lane> {
+        let borrowed = self.borrowed_slot.get()?;
+        let same = borrowed.number == slot && self.borrowed_generation.get() == generation;
+        if same && borrowed.is_recording(generation) {
+            self.borrowed.get()
+        } else {
+            None
+        }
     }
 
     #[inline(never)]
@@ -157,14 +173,14 @@ impl ThreadContext {
         }
         let lane = slot.lock_lane(generation)?;
         self.borrowed.set(Some(lane));
-        self.borrowed_slot.set(slot);
+        self.borrowed_slot.set(Some(slot));
         self.borrowed_generation.set(generation);
         Some(lane)
     }
 
     /// Gives the borrowed lane back, if there is one.
     pub(crate) fn give_back(&self) {
-        self.borrowed_slot.set(std::ptr::null());
+        self.borrowed_slot.set(None);
         if let Some(lane) = self.borrowed.take() {
             // In the child of a fork this is a copy that nobody looks at.
             lane.word.unlock(self.borrowed_generation.get());
@@ -173,7 +189,7 @@ impl ThreadContext {
 
     /// Gives the borrowed lane back if it is this slot's.
     pub(crate) fn give_back_of(&self, slot: &Slot) {
-        if std::ptr::eq(self.borrowed_slot.get(), slot) {
+        if self.has_borrowed_of(slot) {
             self.give_back();
         }
     }

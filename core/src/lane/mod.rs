@@ -189,6 +189,21 @@ impl Lane {
         place < self.next_record.load(Ordering::Relaxed).cast_const() && place.addr() > front.addr()
     }
 
+    /// The record of a key, if it is one that [`Lane::holds`].
+    ///
+    /// # Safety
+    /// The caller holds this lane.
+    #[inline(always)]
+    pub(crate) unsafe fn record_of(&self, key: Key) -> Option<&'static Record> {
+        let chunk = self.chunk.get()?;
+        if chunk.number != key.number() >> 8 || self.open.get() as u32 != key.generation() {
+            return None;
+        }
+        let record = chunk.record(key.number() & 0xff)?;
+        let next = self.next_record.load(Ordering::Relaxed).cast_const();
+        (std::ptr::from_ref(record) < next).then_some(record)
+    }
+
     /// Records the begin of a call, where the detail is short and there is room; else `None`, and
     /// [`Lane::begin_any`] has to do it. No function is called in here, so the caller needs no
     /// frame; that the clock is the counter was asked when the room was granted.

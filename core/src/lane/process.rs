@@ -9,7 +9,7 @@ use super::slot::Slot;
 use super::trylock::TryLock;
 use crate::fork::{Forever, PerProcess};
 use crate::profile::State;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
 
@@ -37,15 +37,14 @@ pub(crate) struct Process {
     base: u32,
     slots: Table<Slot, 256, 256>,
     chunks: Table<Chunk, 512, 512>,
-    free_slots: Shared<&'static Slot>,
-    free_chunks: [Shared<&'static Chunk>; CLASSES],
+    free_slots: Pool<&'static Slot, 1>,
+    free_chunks: Pool<&'static Chunk, CLASSES>,
     /// Finished requests in which some thread still has a lane checked out.
-    limbo: Shared<&'static Slot>,
+    limbo: Pool<&'static Slot, 1>,
     /// Where unlisted calls are timed while they are open.
     pub(crate) scratch: [Forever<Chunk>; SCRATCH_CHUNKS],
-    pub(crate) live: AtomicU32,
-    /// Bytes of the chunks that requests use.
-    used: AtomicUsize,
+    /// Requests that have ended.
+    ended: AtomicUsize,
     pub(crate) counters: Counters,
 }
 
@@ -102,43 +101,47 @@ impl Process {
             base: base.wrapping_add(1).max(1),
             slots: Table::new(),
             chunks: Table::new(),
-            free_slots: Shared::new(),
-            free_chunks: [const { Shared::new() }; CLASSES],
-            limbo: Shared::new(),
+            free_slots: Pool::new(),
+            free_chunks: Pool::new(),
+            limbo: Pool::new(),
             scratch: [const { Forever::empty() }; SCRATCH_CHUNKS],
-            live: AtomicU32::new(0),
-            used: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
             counters: Counters::default(),
         })))
     }
 
-    /// A slot for a new request.
+    /// A slot for a new request, which lives from now on.
     pub(crate) fn take_slot(&'static self) -> Option<&'static Slot> {
-        if let Some(slot) = self.free_slots.pop() {
+        if let Some(slot) = self.free_slots.take(0, 1) {
             return Some(slot);
         }
         self.retry_limbo();
-        if let Some(slot) = self.free_slots.pop() {
+        if let Some(slot) = self.free_slots.take(0, 1) {
             return Some(slot);
         }
-        self.slots
-            .add(|number| Some(Box::leak(Box::new(Slot::new(number, self.base)))))
+        let slot = self
+            .slots
+            .add(|number| Some(Box::leak(Box::new(Slot::new(number, self.base)))))?;
+        self.free_slots.count(1);
+        Some(slot)
     }
 
     pub(crate) fn put_slot(&self, slot: &'static Slot) {
-        self.free_slots.push(slot);
+        self.free_slots.put(0, 0, slot);
     }
 
     pub(crate) fn put_limbo(&self, slot: &'static Slot) {
-        self.limbo.push(slot);
+        self.limbo.put(0, 0, slot);
     }
 
     /// Tries again to put away requests whose last lane may have come back.
     pub(crate) fn retry_limbo(&'static self) {
         for _ in 0..64 {
-            let Some(slot) = self.limbo.pop() else { return };
+            let Some(slot) = self.limbo.take(0, 0) else {
+                return;
+            };
             if !slot.try_recycle(self) {
-                self.limbo.push(slot);
+                self.put_limbo(slot);
                 return;
             }
         }
@@ -146,7 +149,7 @@ impl Process {
 
     /// A request ended: it is not live any more.
     pub(crate) fn count_end(&self, how: State) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.ended.fetch_add(1, Ordering::Relaxed);
         match how {
             // Finished ones are counted by their slots, without an exchange.
             State::Live | State::Finished => {}
@@ -155,10 +158,16 @@ impl Process {
         }
     }
 
+    /// Requests that live now.
+    #[inline]
+    pub(crate) fn live(&self) -> usize {
+        let begun = self.free_slots.sum();
+        begun.saturating_sub(self.ended.load(Ordering::Relaxed))
+    }
+
     /// Bytes that requests keep: chunks and slots.
     pub(crate) fn memory(&self) -> usize {
-        let slots = self.live.load(Ordering::Relaxed) as usize * size_of::<Slot>();
-        self.used.load(Ordering::Relaxed) + slots
+        self.free_chunks.sum() + self.live() * size_of::<Slot>()
     }
 
     /// Requests that were finished so far.
@@ -181,33 +190,24 @@ impl Process {
         self.chunks.get(number)
     }
 
-    /// A chunk of a class, if the process may use that much more.
+    /// A chunk of a class, if the process may use that much more. Threads that take one at the same
+    /// moment may go past the bound by one chunk each.
     pub(crate) fn take_chunk(&self, class: u32, most: usize) -> Option<&'static Chunk> {
         let size = (SMALLEST as usize) << class;
-        let slots = self.live.load(Ordering::Relaxed) as usize * size_of::<Slot>();
-        if self
-            .used
-            .fetch_add(size, Ordering::Relaxed)
-            .saturating_add(size + slots)
-            > most
-        {
-            self.used.fetch_sub(size, Ordering::Relaxed);
+        if self.memory().saturating_add(size) > most {
             return None;
         }
-        let pool = self.free_chunks.get(class as usize)?;
-        let chunk = pool.pop().or_else(|| {
-            self.chunks
-                .add(|number| Chunk::allocate(number, class, self.base))
-        });
-        if chunk.is_none() {
-            self.used.fetch_sub(size, Ordering::Relaxed);
-        }
-        chunk
+        let pooled = self.free_chunks.take(class as usize, size);
+        pooled.or_else(|| {
+            let new = self
+                .chunks
+                .add(|number| Chunk::allocate(number, class, self.base))?;
+            self.free_chunks.count(size);
+            Some(new)
+        })
     }
 
     pub(crate) fn put_chunk(&self, chunk: &'static Chunk) {
-        self.used
-            .fetch_sub(chunk.size() as usize, Ordering::Relaxed);
         // Handles to its records go stale here.
         let next =
             chunk.generation.load(Ordering::Relaxed).wrapping_add(1) & !super::unlisted::SCRATCH;
@@ -215,9 +215,8 @@ impl Process {
         chunk.published.store(0, Ordering::Release);
         chunk.lane.store(std::ptr::null_mut(), Ordering::Release);
         chunk.next.store(std::ptr::null_mut(), Ordering::Relaxed);
-        if let Some(pool) = self.free_chunks.get(chunk.class as usize) {
-            pool.push(chunk);
-        }
+        self.free_chunks
+            .put(chunk.class as usize, chunk.size() as usize, chunk);
     }
 }
 
@@ -271,46 +270,101 @@ impl<T: Sync, const OUTER: usize, const INNER: usize> Table<T, OUTER, INNER> {
     }
 }
 
-/// A pile that many threads take from and put to, without ever waiting for one another: several
-/// piles, of which each takes the first that is free.
-struct Shared<T> {
-    piles: [TryLock<Vec<T>>; PILES],
+/// Piles of things that many threads take from and put to, without ever waiting for one another:
+/// there are several shards, and each thread takes the first that is free. What is out of the piles
+/// is added up by a weight, with plain stores: only who has locked a shard changes its sum.
+struct Pool<T, const KINDS: usize> {
+    shards: [Shard<T, KINDS>; SHARDS],
+    /// What was counted when no shard could be locked.
+    beside: AtomicUsize,
 }
 
-const PILES: usize = 4;
+/// A cache line or more each.
+#[repr(align(64))]
+struct Shard<T, const KINDS: usize> {
+    piles: TryLock<[Vec<T>; KINDS]>,
+    /// Weight taken less weight put back, wrapping: what is taken here may be put back elsewhere.
+    out: AtomicUsize,
+}
 
-impl<T> Shared<T> {
+const SHARDS: usize = 4;
+
+impl<T, const KINDS: usize> Shard<T, KINDS> {
+    /// Only while `piles` is locked.
+    fn add(&self, weight: usize) {
+        let out = self.out.load(Ordering::Relaxed).wrapping_add(weight);
+        self.out.store(out, Ordering::Relaxed);
+    }
+}
+
+impl<T, const KINDS: usize> Pool<T, KINDS> {
     const fn new() -> Self {
         Self {
-            piles: [const { TryLock::new(Vec::new()) }; PILES],
+            shards: [const {
+                Shard {
+                    piles: TryLock::new([const { Vec::new() }; KINDS]),
+                    out: AtomicUsize::new(0),
+                }
+            }; SHARDS],
+            beside: AtomicUsize::new(0),
         }
     }
 
-    fn pop(&self) -> Option<T> {
-        let first = super::context::shard();
-        for offset in 0..PILES {
-            let pile = self.piles.get((first + offset) % PILES)?;
-            if let Some(thing) = pile.try_lock().and_then(|mut pile| pile.pop()) {
+    /// This thread's shard first, then the others.
+    #[inline]
+    fn shards(&self) -> impl Iterator<Item = &Shard<T, KINDS>> {
+        let (before, from) = self.shards.split_at(super::context::shard() % SHARDS);
+        from.iter().chain(before)
+    }
+
+    #[inline]
+    fn take(&self, kind: usize, weight: usize) -> Option<T> {
+        for shard in self.shards() {
+            let Some(mut piles) = shard.piles.try_lock() else {
+                continue;
+            };
+            if let Some(thing) = piles.get_mut(kind).and_then(Vec::pop) {
+                shard.add(weight);
                 return Some(thing);
             }
         }
         None
     }
 
-    fn push(&self, thing: T) {
-        let first = super::context::shard();
-        // A pile is held for some nanoseconds, or while its holder is not running: four of them at
+    #[inline]
+    fn put(&self, kind: usize, weight: usize, thing: T) {
+        // A shard is held for some nanoseconds, or while its holder is not running: all of them at
         // once, again and again, is next to impossible; the thing is then forgotten, which costs
         // its memory and nothing else.
-        for offset in 0..PILES * 64 {
-            let Some(pile) = self.piles.get((first + offset) % PILES) else {
-                return;
-            };
-            if let Some(mut pile) = pile.try_lock() {
-                pile.push(thing);
+        for _ in 0..64 {
+            for shard in self.shards() {
+                let Some(mut piles) = shard.piles.try_lock() else {
+                    continue;
+                };
+                if let Some(pile) = piles.get_mut(kind) {
+                    pile.push(thing);
+                }
+                shard.add(0_usize.wrapping_sub(weight));
                 return;
             }
             std::hint::spin_loop();
         }
+    }
+
+    /// Adds the weight of a thing that came from elsewhere.
+    #[cold]
+    fn count(&self, weight: usize) {
+        self.beside.fetch_add(weight, Ordering::Relaxed);
+    }
+
+    /// The weight that is out.
+    #[inline]
+    fn sum(&self) -> usize {
+        let beside = self.beside.load(Ordering::Relaxed);
+        let sum = self.shards.iter().fold(beside, |sum, shard| {
+            sum.wrapping_add(shard.out.load(Ordering::Relaxed))
+        });
+        // The parts are read one after the other: what moved meanwhile can make it less than none.
+        if sum > usize::MAX / 2 { 0 } else { sum }
     }
 }

@@ -89,7 +89,6 @@ impl Slot {
     #[inline]
     pub(crate) fn begin(
         &'static self,
-        process: &Process,
         owner: u32,
         allowance: Allowance,
         recorded: bool,
@@ -100,10 +99,9 @@ impl Slot {
         self.spans_left.store(allowance.spans, Ordering::Relaxed);
         self.bytes_left.store(allowance.bytes, Ordering::Relaxed);
         self.max_memory.store(allowance.memory, Ordering::Relaxed);
-        if let Some(mut stored) = self.facts.try_lock() {
-            facts(&mut stored);
-        }
-        process.live.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the slot was just taken and nobody holds it yet, so nobody has the lock, or can
+        // try to get it: `facts` is asked only by who holds the request.
+        facts(unsafe { self.facts.unshared() });
         self.begun_at.store(clock::ticks(), Ordering::Relaxed);
         let flags = LIVE | if recorded { RECORDED } else { 0 };
         self.state.store(

@@ -290,6 +290,59 @@ fn lane_of(slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
     })
 }
 
+/// As [`begin_numbered`], where this thread recorded into the request just before: then it needs no
+/// table, no memory and no lock.
+#[inline(always)]
+pub(crate) fn try_begin_numbered(
+    slot: u32,
+    generation: u32,
+    category: CategoryId,
+    detail: &[u8],
+    parent: Option<Key>,
+    caller: usize,
+) -> Option<Begun> {
+    context::with(|current| {
+        let lane = current.borrowed_by_number(slot, generation)?;
+        let call = match parent {
+            None => Call::new(category, NO_SPAN, detail, caller),
+            Some(parent) => {
+                // SAFETY: this thread's context holds the lane.
+                let record = unsafe { lane.record_of(parent) }?;
+                if record.about().has(super::chunk::SCOPE) {
+                    Call::new(category, parent.number(), detail, caller)
+                } else {
+                    Call::inner(category, parent.number(), detail, caller)
+                }
+            }
+        };
+        // SAFETY: as above.
+        unsafe { begin_in(lane, call.about, call.detail, call.caller) }
+    })
+}
+
+/// As [`end_numbered`], where [`try_begin_numbered`] would have begun it.
+#[inline(always)]
+pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
+    if !clock::is_counter() {
+        return false;
+    }
+    let tick = clock::counter();
+    context::with(|current| {
+        let Some(lane) = current.borrowed.get() else {
+            return false;
+        };
+        // SAFETY: this thread's context holds the lane.
+        let record = unsafe { lane.record_of(key) };
+        match record.filter(|record| record.end.is_open(key.generation())) {
+            Some(record) => {
+                record.end.end_owned(code(outcome), tick);
+                true
+            }
+            None => false,
+        }
+    })
+}
+
 /// Begins a call for a host that keeps only numbers. The parent is a span's number, or
 /// [`NO_SPAN`].
 #[inline(always)]

@@ -32,6 +32,22 @@ impl<T> TryLock<T> {
     }
 }
 
+impl<T> TryLock<T> {
+    /// The value, without a look at the lock.
+    ///
+    /// # Safety
+    /// While the reference lives, nobody has the lock or tries to get it.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the caller's promise stands in for the lock"
+    )]
+    #[inline(always)]
+    pub(crate) unsafe fn unshared(&self) -> &mut T {
+        // SAFETY: passed on.
+        unsafe { &mut *self.value.get() }
+    }
+}
+
 pub(crate) struct Guard<'a, T> {
     lock: &'a TryLock<T>,
 }
