@@ -244,7 +244,7 @@ pub fn intern(name: &str, kind: Kind, dialect: Dialect) -> CategoryId {
         };
         let found = place.get().or_else(|| claim(place, name, kind, dialect));
         let Some(found) = found else { break };
-        if found.name == name || is_clean_form(found.name, name) {
+        if is_same(found.name.as_bytes(), name.as_bytes()) || is_clean_form(found.name, name) {
             return assigned(found);
         }
         bucket = (bucket + 1) % BUCKETS;
@@ -345,17 +345,37 @@ fn is_clean_form(stored: &str, name: &str) -> bool {
         .eq(crate::text::cut_str(name, MAX_NAME).chars().map(clean_char))
 }
 
-/// FNV-1a over eight bytes at a time: names are short, and this runs on the hot path.
+/// Of a name's words: names are short, and this runs on the hot path.
 #[inline]
 fn hash(bytes: &[u8]) -> usize {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for part in bytes.chunks(8) {
-        let mut word = [0u8; 8];
-        for (to, from) in word.iter_mut().zip(part) {
-            *to = *from;
-        }
-        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut hash = bytes.len() as u64;
+    for word in words(bytes) {
+        hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 29;
     }
     hash as usize
+}
+
+/// As `==`, without a call of `memcmp`.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && words(one).eq(words(other))
+}
+
+/// All bytes, in words of eight; the last one overlaps the one before it.
+#[inline]
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (whole, _) = bytes.as_chunks::<8>();
+    let last = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>()) {
+        (Some(last), _) => u64::from_le_bytes(*last),
+        (None, Some(first)) => {
+            let last = bytes.last_chunk::<4>().unwrap_or(first);
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        (None, None) => bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    let words = whole.iter().map(|word| u64::from_le_bytes(*word));
+    words.chain(std::iter::once(last))
 }

@@ -454,11 +454,11 @@ impl Shared {
     #[inline]
     pub(crate) fn take_slot(&'static self) -> Option<(&'static Process, &'static Slot)> {
         let process = process::process()?;
-        if process.live() >= self.options.max_live as usize {
+        if process.in_use() >= self.options.max_live as usize {
             if self.may_sweep() {
                 self.sweep(process);
             }
-            if process.live() >= self.options.max_live as usize {
+            if process.in_use() >= self.options.max_live as usize {
                 process
                     .counters
                     .refused_live

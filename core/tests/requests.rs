@@ -76,6 +76,39 @@ fn calls_of_the_current_request_are_listed_in_order_with_their_scope() {
 }
 
 #[test]
+fn calls_that_end_out_of_order_leave_nothing_open() {
+    let request = begin(&profiler());
+    request.run(|| {
+        let outer = ioprofiler::span(&DB, "orm");
+        let inner = ioprofiler::span(&DB, "SELECT 1");
+        drop(outer);
+        drop(inner);
+        ioprofiler::span(&DB, "SELECT 2").run(|| {});
+        let page = ioprofiler::scope(&TEMPLATE, "page.html");
+        let header = ioprofiler::scope(&TEMPLATE, "header.html");
+        let logo = ioprofiler::scope(&TEMPLATE, "logo.html");
+        drop(header);
+        drop(page);
+        drop(logo);
+        ioprofiler::span(&DB, "SELECT 3").run(|| {});
+    });
+    let profile = request.finish(200, 0);
+    let parents: Vec<_> = profile.spans.iter().map(|span| span.parent).collect();
+    assert_eq!(
+        details(&profile.spans),
+        [
+            "SELECT 1",
+            "SELECT 2",
+            "page.html",
+            "header.html",
+            "logo.html",
+            "SELECT 3"
+        ]
+    );
+    assert_eq!(parents, [None, None, None, Some(2), Some(3), None]);
+}
+
+#[test]
 fn a_leaf_inside_a_leaf_is_one_call_with_the_inner_detail() {
     let request = begin(&profiler());
     request.run(|| {

@@ -337,3 +337,63 @@ fn counts_of_a_call_past_the_limit_are_added_up_by_number_too() {
     let total = &profile.totals[0];
     assert_eq!((total.calls, total.rows), (3, 21));
 }
+
+/// Begins a request by number and records a call into it from a thread of its own.
+fn recorded_elsewhere(profiler: &Profiler, category: ioprofiler::CategoryId) -> RequestHandle {
+    let request = RequestHandle::new(profiler.begin(&Facts::web("GET", "/")));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let span = request.span(category, b"elsewhere", SpanHandle::NONE, Site::NONE);
+            span.end(Outcome::Ok);
+        });
+    });
+    request
+}
+
+#[test]
+fn a_thread_that_ends_gives_back_what_it_recorded_in() {
+    let profiler = profiler();
+    let category =
+        ioprofiler::category::intern("dbshard03", Kind::Leaf, ioprofiler::Dialect::Generic);
+    let mut slots = std::collections::HashSet::new();
+    for _ in 0..500 {
+        let request = recorded_elsewhere(&profiler, category);
+        slots.insert(request.to_bits() as u32);
+        assert_eq!(request.request().finish(200, 0).spans.len(), 1);
+    }
+    // The other tests of this binary may hold some slots meanwhile.
+    assert!(slots.len() <= 64, "{} slots were used", slots.len());
+}
+
+#[test]
+fn one_thread_records_into_many_requests_in_turns() {
+    let profiler = profiler();
+    let category =
+        ioprofiler::category::intern("dbshard04", Kind::Leaf, ioprofiler::Dialect::Generic);
+    let begin = |_| RequestHandle::new(profiler.begin(&Facts::web("GET", "/")));
+    let requests: Vec<RequestHandle> = (0..10).map(begin).collect();
+    let mut open = Vec::new();
+    for turn in 0..20 {
+        for request in &requests {
+            let detail = format!("{}{turn}", tag(*request));
+            open.push(request.span(category, detail.as_bytes(), SpanHandle::NONE, Site::NONE));
+        }
+    }
+    for span in open {
+        span.hits(1);
+        span.end(Outcome::Ok);
+    }
+    for request in requests {
+        let profile = request.request().finish(200, 0);
+        let tag = tag(request);
+        assert!(
+            profile
+                .spans
+                .iter()
+                .all(|span| span.detail.starts_with(&tag))
+        );
+        assert_eq!(profile.spans.len(), 20);
+        assert_eq!(profile.totals[0].hits, 20);
+        assert!(profile.spans.iter().all(|span| span.lane == 0));
+    }
+}

@@ -508,7 +508,9 @@ impl Lane {
     /// # Safety
     /// Nobody holds the slot or the lane, and nobody can take the lane: its generation has moved.
     pub(crate) unsafe fn empty(&'static self, process: &Process) {
-        let mut next = self.first.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        // Nobody else is here, so that needs no exchange.
+        let mut next = self.first.load(Ordering::Acquire);
+        self.first.store(std::ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: null or a chunk, and chunks live for ever.
         while let Some(chunk) = unsafe { next.as_ref() } {
             next = chunk.next.load(Ordering::Acquire);

@@ -9,6 +9,7 @@ use super::slot::Slot;
 use super::trylock::TryLock;
 use crate::fork::{Forever, PerProcess};
 use crate::profile::State;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
@@ -37,14 +38,13 @@ pub(crate) struct Process {
     base: u32,
     slots: Table<Slot, 256, 256>,
     chunks: Table<Chunk, 512, 512>,
-    free_slots: Pool<&'static Slot, 1>,
-    free_chunks: Pool<&'static Chunk, CLASSES>,
-    /// Finished requests in which some thread still has a lane checked out.
-    limbo: Pool<&'static Slot, 1>,
+    free_slots: Pool<&'static Slot, 1, 4>,
+    free_chunks: Pool<&'static Chunk, CLASSES, 4>,
+    /// Finished requests in which some thread still has a lane checked out. In one shard, so that
+    /// those that are ready are not hidden by those that are not.
+    limbo: Pool<&'static Slot, 1, 1>,
     /// Where unlisted calls are timed while they are open.
     pub(crate) scratch: [Forever<Chunk>; SCRATCH_CHUNKS],
-    /// Requests that have ended.
-    ended: AtomicUsize,
     pub(crate) counters: Counters,
 }
 
@@ -105,7 +105,6 @@ impl Process {
             free_chunks: Pool::new(),
             limbo: Pool::new(),
             scratch: [const { Forever::empty() }; SCRATCH_CHUNKS],
-            ended: AtomicUsize::new(0),
             counters: Counters::default(),
         })))
     }
@@ -127,29 +126,30 @@ impl Process {
     }
 
     pub(crate) fn put_slot(&self, slot: &'static Slot) {
-        self.free_slots.put(0, 0, slot);
+        self.free_slots.put(0, 1, slot);
     }
 
     pub(crate) fn put_limbo(&self, slot: &'static Slot) {
         self.limbo.put(0, 0, slot);
     }
 
-    /// Tries again to put away requests whose last lane may have come back.
+    /// Tries again to put away requests whose last lane may have come back: the oldest first, and
+    /// behind the others again where it has not.
     pub(crate) fn retry_limbo(&'static self) {
-        for _ in 0..64 {
-            let Some(slot) = self.limbo.take(0, 0) else {
+        let mut still_held = 0;
+        while still_held < 8 {
+            let Some(slot) = self.limbo.take_oldest() else {
                 return;
             };
             if !slot.try_recycle(self) {
+                still_held += 1;
                 self.put_limbo(slot);
-                return;
             }
         }
     }
 
-    /// A request ended: it is not live any more.
+    /// Counts a request's end.
     pub(crate) fn count_end(&self, how: State) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
         match how {
             // Finished ones are counted by their slots, without an exchange.
             State::Live | State::Finished => {}
@@ -158,16 +158,21 @@ impl Process {
         }
     }
 
-    /// Requests that live now.
+    /// Requests that live, or have ended and are held still: by the collector's queue, a profile.
     #[inline]
+    pub(crate) fn in_use(&self) -> usize {
+        self.free_slots.sum()
+    }
+
+    /// Requests that live.
     pub(crate) fn live(&self) -> usize {
-        let begun = self.free_slots.sum();
-        begun.saturating_sub(self.ended.load(Ordering::Relaxed))
+        let is_live = |slot: &&Slot| slot.is_live(slot.generation());
+        self.slots.iter().filter(is_live).count()
     }
 
     /// Bytes that requests keep: chunks and slots.
     pub(crate) fn memory(&self) -> usize {
-        self.free_chunks.sum() + self.live() * size_of::<Slot>()
+        self.free_chunks.sum() + self.in_use() * size_of::<Slot>()
     }
 
     /// Requests that were finished so far.
@@ -273,7 +278,7 @@ impl<T: Sync, const OUTER: usize, const INNER: usize> Table<T, OUTER, INNER> {
 /// Piles of things that many threads take from and put to, without ever waiting for one another:
 /// there are several shards, and each thread takes the first that is free. What is out of the piles
 /// is added up by a weight, with plain stores: only who has locked a shard changes its sum.
-struct Pool<T, const KINDS: usize> {
+struct Pool<T, const KINDS: usize, const SHARDS: usize> {
     shards: [Shard<T, KINDS>; SHARDS],
     /// What was counted when no shard could be locked.
     beside: AtomicUsize,
@@ -282,12 +287,10 @@ struct Pool<T, const KINDS: usize> {
 /// A cache line or more each.
 #[repr(align(64))]
 struct Shard<T, const KINDS: usize> {
-    piles: TryLock<[Vec<T>; KINDS]>,
+    piles: TryLock<[VecDeque<T>; KINDS]>,
     /// Weight taken less weight put back, wrapping: what is taken here may be put back elsewhere.
     out: AtomicUsize,
 }
-
-const SHARDS: usize = 4;
 
 impl<T, const KINDS: usize> Shard<T, KINDS> {
     /// Only while `piles` is locked.
@@ -297,12 +300,12 @@ impl<T, const KINDS: usize> Shard<T, KINDS> {
     }
 }
 
-impl<T, const KINDS: usize> Pool<T, KINDS> {
+impl<T, const KINDS: usize, const SHARDS: usize> Pool<T, KINDS, SHARDS> {
     const fn new() -> Self {
         Self {
             shards: [const {
                 Shard {
-                    piles: TryLock::new([const { Vec::new() }; KINDS]),
+                    piles: TryLock::new([const { VecDeque::new() }; KINDS]),
                     out: AtomicUsize::new(0),
                 }
             }; SHARDS],
@@ -323,7 +326,7 @@ impl<T, const KINDS: usize> Pool<T, KINDS> {
             let Some(mut piles) = shard.piles.try_lock() else {
                 continue;
             };
-            if let Some(thing) = piles.get_mut(kind).and_then(Vec::pop) {
+            if let Some(thing) = piles.get_mut(kind).and_then(VecDeque::pop_back) {
                 shard.add(weight);
                 return Some(thing);
             }
@@ -331,23 +334,33 @@ impl<T, const KINDS: usize> Pool<T, KINDS> {
         None
     }
 
+    /// What was put there first, without a weight.
+    fn take_oldest(&self) -> Option<T> {
+        let oldest = |shard: &Shard<T, KINDS>| shard.piles.try_lock()?.first_mut()?.pop_front();
+        self.shards().find_map(oldest)
+    }
+
     #[inline]
     fn put(&self, kind: usize, weight: usize, thing: T) {
-        // A shard is held for some nanoseconds, or while its holder is not running: all of them at
-        // once, again and again, is next to impossible; the thing is then forgotten, which costs
-        // its memory and nothing else.
-        for _ in 0..64 {
+        // A shard is held for some nanoseconds, or while its holder is not running: all of them, for
+        // so long, is next to impossible; the thing is then forgotten, which costs its memory and
+        // nothing else.
+        for attempt in 0..256 {
             for shard in self.shards() {
                 let Some(mut piles) = shard.piles.try_lock() else {
                     continue;
                 };
                 if let Some(pile) = piles.get_mut(kind) {
-                    pile.push(thing);
+                    pile.push_back(thing);
                 }
                 shard.add(0_usize.wrapping_sub(weight));
                 return;
             }
-            std::hint::spin_loop();
+            if attempt < 64 {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
         }
     }
 
