@@ -79,14 +79,18 @@ impl<T: Sync> PerProcess<T> {
 
     /// Another thread builds the state, which takes it some microseconds of its running: the first
     /// requests of a threaded server all come here at once, and none of them shall be lost. Where
-    /// the builder does not run for that long, or went away in a fork, the caller goes without.
+    /// the builder does not run for a tenth of a second, the caller goes without.
     #[cold]
     fn wait_for_builder(&self) -> Option<&'static T> {
-        for _ in 0..1_000 {
+        for attempt in 0..1_100 {
             if word().load(Ordering::Acquire) != BUILDING {
                 break;
             }
-            std::thread::yield_now();
+            if attempt < 100 {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(std::time::Duration::from_micros(100));
+            }
         }
         self.get()
     }

@@ -137,18 +137,29 @@ impl RequestHandle {
         parent: SpanHandle,
         site: Site,
     ) -> Option<SpanHandle> {
-        if self.0 & (RECORDING | SPAN) != RECORDING {
+        if !self.is_recording() {
             return None;
         }
-        span::try_begin_numbered(
-            self.slot(),
-            self.generation(),
-            category,
-            detail,
-            parent.key(),
-            site.0,
-        )
+        let request = Key::new(self.slot(), self.generation());
+        match parent.key() {
+            None => span::try_begin_numbered(request, category, detail, site.0),
+            Some(parent) => span::try_begin_inside(request, category, detail, site.0, parent),
+        }
         .map(SpanHandle::of)
+    }
+
+    /// Whether its calls were recorded when it was begun, by the integer alone.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_recording(self) -> bool {
+        self.0 & (RECORDING | SPAN) == RECORDING
+    }
+
+    /// Whether it is none, or of a request that records no calls, by the integer alone.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_off(self) -> bool {
+        self.0 & (RECORDING | SPAN) == 0
     }
 
     fn span_by_tables(
@@ -158,7 +169,7 @@ impl RequestHandle {
         parent: SpanHandle,
         site: Site,
     ) -> SpanHandle {
-        if self.0 & (RECORDING | SPAN) != RECORDING {
+        if !self.is_recording() {
             return self.not_recording();
         }
         let slot = process::existing().and_then(|process| process.slot(self.slot()));
@@ -181,7 +192,7 @@ impl RequestHandle {
 
     /// Records a call that is over: it ended `ended_ago` before now and took `duration`.
     pub fn add_span(self, call: PastCall<'_>) {
-        if self.0 & (RECORDING | SPAN) != RECORDING {
+        if !self.is_recording() {
             return;
         }
         let slot = process::existing().and_then(|process| process.slot(self.slot()));

@@ -3,9 +3,11 @@
 //! Whether one request in a hundred costs more or less than the next depends on more than the
 //! layer: the layout of a process's memory, the neighbours on the machine. So the shop is started
 //! afresh several times, each time three at once: with the layer, without it, and without it once
-//! more. They take turns of a hundred requests, forth and back. Each start gives one ratio "with ÷
-//! without", and one "without ÷ without", which shows what the method itself is good for. The
-//! interval is Student's over the starts.
+//! more. They take turns of a hundred requests, in an order that changes from turn to turn, as does
+//! the order they are started in from start to start. All run on one processor and the client on
+//! another, so that threads that hand work to each other do not wander. Each start gives one ratio
+//! "with ÷ without", and one "without ÷ without", which shows what the method itself is good for.
+//! The interval is Student's over the starts.
 
 mod client;
 pub(crate) mod server;
@@ -15,7 +17,6 @@ use client::Connection;
 use server::{Layer, Shop};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How much to measure.
@@ -62,8 +63,8 @@ pub(crate) fn report(quick: bool) -> Result<String> {
     let binary = server::build()?;
     let data = server::data_folder()?;
     let mut starts = Vec::new();
-    for _ in 0..plan.starts {
-        starts.push(one_start(&plan, &binary, &data)?);
+    for start in 0..plan.starts {
+        starts.push(one_start(&plan, &binary, &data, start)?);
     }
     table(&plan, &starts)
 }
@@ -121,29 +122,28 @@ fn table(plan: &Plan, starts: &[Start]) -> Result<String> {
 }
 
 /// Starts all three, lets them take turns, stops them.
-fn one_start(plan: &Plan, binary: &Path, data: &Path) -> Result<Start> {
-    let mut shops = Vec::new();
-    for layer in [Layer::With, Layer::Without, Layer::Without] {
-        let shop = Shop::start(&mut Command::new(binary), data, layer)?;
+fn one_start(plan: &Plan, binary: &Path, data: &Path, start: usize) -> Result<Start> {
+    let layers = [Layer::With, Layer::Without, Layer::Without];
+    let mut shops: [Option<(Shop, Connection, Vec<f64>)>; 3] = [None, None, None];
+    for index in order(start) {
+        let shop = Shop::start(&mut server::pinned(binary), data, layers[index])?;
         let mut connection = Connection::open(&shop.address, &shop.listing)?;
         connection.pages(plan.warm_up)?;
-        shops.push((shop, connection, Vec::new()));
+        shops[index] = Some((shop, connection, Vec::new()));
     }
     for turn in 0..plan.turns {
-        for place in 0..shops.len() {
-            let index = if turn % 2 == 0 {
-                place
-            } else {
-                shops.len() - 1 - place
-            };
-            let Some((shop, connection, samples)) = shops.get_mut(index) else {
+        for index in order(start + turn) {
+            let Some((shop, connection, samples)) = &mut shops[index] else {
                 continue;
             };
+            // What the change of turns costs is not the page's.
+            connection.pages(plan.requests / 10)?;
             let before = shop.cpu_ns()?;
             connection.pages(plan.requests)?;
             samples.push((shop.cpu_ns()? - before) as f64 / plan.requests as f64);
         }
     }
+    let shops: Vec<_> = shops.into_iter().flatten().collect();
     let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..3 {
         for (rate, (shop, ..)) in rates.iter_mut().zip(&shops) {
@@ -165,6 +165,19 @@ fn one_start(plan: &Plan, binary: &Path, data: &Path) -> Result<Start> {
         }),
         _ => Err("three shops make three figures".into()),
     }
+}
+
+/// One of the six orders of three.
+fn order(which: usize) -> [usize; 3] {
+    const ORDERS: [[usize; 3]; 6] = [
+        [0, 1, 2],
+        [2, 1, 0],
+        [1, 2, 0],
+        [0, 2, 1],
+        [2, 0, 1],
+        [1, 0, 2],
+    ];
+    ORDERS[which % ORDERS.len()]
 }
 
 /// Gets the page so many times.

@@ -60,6 +60,24 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// The shop's command, on the last processor where there are two and `taskset` is there.
+pub(crate) fn pinned(binary: &Path) -> Command {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let has_taskset = Command::new("taskset")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok();
+    if processors < 2 || !has_taskset {
+        return Command::new(binary);
+    }
+    let mut command = Command::new("taskset");
+    command
+        .args(["-c", &(processors - 1).to_string()])
+        .arg(binary);
+    command
+}
+
 impl Shop {
     /// Starts the shop that `command` begins with, and waits until it has said what to try.
     pub(crate) fn start(command: &mut Command, data: &Path, layer: Layer) -> Result<Self> {

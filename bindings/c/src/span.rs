@@ -166,29 +166,51 @@ pub unsafe extern "C" fn ioprof_span_begin(
     parent: ioprof_span,
     site: u32,
 ) -> ioprof_span {
-    if request == 0 {
-        return 0;
-    }
     let handle = RequestHandle::from_bits(request);
-    let category = CategoryId::from_bits(category);
-    let (parent, site) = (SpanHandle::from_bits(parent), self::site(site));
     // SAFETY: the host's promise, as the header states it.
     let detail = unsafe { bytes(detail, detail_length) };
-    // The usual way has nothing in it that can panic or touch errno, so it needs no guard.
-    if let Some(span) = handle.try_span(category, detail, parent, site) {
-        return span.to_bits();
+    if handle.is_recording() {
+        let category = CategoryId::from_bits(category);
+        let (parent, site) = (SpanHandle::from_bits(parent), self::site(site));
+        // The usual way has nothing in it that can panic or touch errno, so it needs no guard.
+        if let Some(span) = handle.try_span(category, detail, parent, site) {
+            return span.to_bits();
+        }
+    } else if handle.is_off() {
+        return 0;
     }
-    guard(0, || handle.span(category, detail, parent, site).to_bits())
+    begin_guarded(handle, category, detail, parent, site)
+}
+
+#[cold]
+#[inline(never)]
+fn begin_guarded(
+    request: RequestHandle,
+    category: u32,
+    detail: &[u8],
+    parent: ioprof_span,
+    site: u32,
+) -> ioprof_span {
+    let category = CategoryId::from_bits(category);
+    let (parent, site) = (SpanHandle::from_bits(parent), self::site(site));
+    guard(0, || request.span(category, detail, parent, site).to_bits())
 }
 
 /// Ends a call, the first time: `outcome` is `IOPROF_OUTCOME_…`. From any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn ioprof_span_end(span: ioprof_span, outcome: u32) {
+    let span = SpanHandle::from_bits(span);
     let outcome = self::outcome(outcome);
-    if span == 0 || SpanHandle::from_bits(span).try_end(outcome) {
+    if span == SpanHandle::NONE || span.try_end(outcome) {
         return;
     }
-    guard((), || SpanHandle::from_bits(span).end(outcome));
+    end_guarded(span, outcome);
+}
+
+#[cold]
+#[inline(never)]
+fn end_guarded(span: SpanHandle, outcome: Outcome) {
+    guard((), || span.end(outcome));
 }
 
 /// Replaces a call's detail, before it ends: "Cache HIT, keys: …" is known only afterwards.

@@ -11,7 +11,7 @@
 
 use super::chunk::NO_SPAN;
 use super::slot::Slot;
-use super::{Lane, process};
+use super::{Key, Lane, process};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -52,7 +52,8 @@ pub(crate) struct ThreadContext {
     /// A lane of `borrowed_slot`, held although this thread is not in its request.
     pub(crate) borrowed: Cell<Option<&'static Lane>>,
     borrowed_slot: Cell<Option<&'static Slot>>,
-    borrowed_generation: Cell<u32>,
+    /// The slot's number and its generation.
+    borrowed_request: Cell<Key>,
     outside: Cell<u32>,
     shard: Cell<usize>,
 }
@@ -78,7 +79,7 @@ thread_local! {
             leaf: Cell::new(NO_SPAN),
             borrowed: Cell::new(None),
             borrowed_slot: Cell::new(None),
-            borrowed_generation: Cell::new(0),
+            borrowed_request: Cell::new(Key::NONE),
             outside: Cell::new(0),
             shard: Cell::new(usize::MAX),
         }
@@ -90,13 +91,22 @@ const OUTSIDE_BATCH: u32 = 32;
 
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&ThreadContext) -> R) -> R {
+    // SAFETY: it is shared only with a closure that ends before this function does.
+    f(unsafe { here() })
+}
+
+/// This thread's context. A function of its own, because `LocalKey::with` and closures of any size
+/// are not inlined, and what they capture goes through memory.
+///
+/// # Safety
+/// The reference stays in the calling function, and on this thread.
+#[inline(always)]
+pub(crate) unsafe fn here() -> &'static ThreadContext {
     // Constant and without a destructor, so it is there from a thread's first to its last
-    // instruction, and this cannot fail. The reference is taken first and used outside, because
-    // `LocalKey::with` is not inlined around a closure of any size.
+    // instruction, and this cannot fail.
     let context = CONTEXT.with(std::ptr::from_ref);
-    // SAFETY: this thread's own value, which lives as long as the thread and is only shared with
-    // closures that end before this function does.
-    f(unsafe { &*context })
+    // SAFETY: this thread's own value, which lives as long as the thread.
+    unsafe { &*context }
 }
 
 impl ThreadContext {
@@ -137,7 +147,9 @@ impl ThreadContext {
         slot: &'static Slot,
         generation: u32,
     ) -> Option<&'static Lane> {
-        if self.has_borrowed_of(slot) && self.borrowed_generation.get() == generation {
+        if self.borrowed_request.get() == Key::new(slot.number, generation)
+            && self.has_borrowed_of(slot)
+        {
             return self.borrowed.get();
         }
         self.borrow_another(slot, generation)
@@ -149,12 +161,14 @@ impl ThreadContext {
             .is_some_and(|borrowed| std::ptr::eq(borrowed, slot))
     }
 
-    /// The borrowed lane, if it is of this request and the request records.
+    /// The borrowed lane, if it is of the request of this number and generation, and that records.
     #[inline(always)]
-    pub(crate) fn borrowed_by_number(&self, slot: u32, generation: u32) -> Option<&'static Lane> {
-        let borrowed = self.borrowed_slot.get()?;
-        let same = borrowed.number == slot && self.borrowed_generation.get() == generation;
-        if same && borrowed.is_recording(generation) {
+    pub(crate) fn borrowed_by_key(&self, request: Key) -> Option<&'static Lane> {
+        if self.borrowed_request.get() != request {
+            return None;
+        }
+        let slot = self.borrowed_slot.get()?;
+        if slot.is_recording(request.generation()) {
             self.borrowed.get()
         } else {
             None
@@ -174,7 +188,7 @@ impl ThreadContext {
         let lane = slot.lock_lane(generation)?;
         self.borrowed.set(Some(lane));
         self.borrowed_slot.set(Some(slot));
-        self.borrowed_generation.set(generation);
+        self.borrowed_request.set(Key::new(slot.number, generation));
         Some(lane)
     }
 
@@ -183,7 +197,8 @@ impl ThreadContext {
         self.borrowed_slot.set(None);
         if let Some(lane) = self.borrowed.take() {
             // In the child of a fork this is a copy that nobody looks at.
-            lane.word.unlock(self.borrowed_generation.get());
+            let request = self.borrowed_request.replace(Key::NONE);
+            lane.word.unlock(request.generation());
         }
     }
 

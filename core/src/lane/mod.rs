@@ -41,11 +41,6 @@ use word::{EndWord, LockWord};
 
 /// One detail keeps at most so many bytes.
 pub(crate) const MAX_DETAIL: usize = 8_192;
-/// Spans that a lane takes from its request's allowance at a time.
-const SPAN_LEASE: u32 = 64;
-/// Bytes likewise.
-const BYTE_LEASE: u32 = 4_096;
-
 /// A span's number in its process: chunk and record.
 #[inline(always)]
 pub(crate) fn span_number(chunk: u32, record: u32) -> u32 {
@@ -72,6 +67,8 @@ pub(crate) struct Lane {
     /// Plus an address and a length: a [`Text`].
     text_base: Cell<u64>,
     chunk: Cell<Option<&'static Chunk>>,
+    /// What its first chunk will be: as large as the last request needed here.
+    first_class: Cell<u32>,
     /// Leased from the request, beyond what `last` and `floor` allow already.
     spare_spans: Cell<u32>,
     spare_bytes: Cell<u32>,
@@ -166,6 +163,7 @@ impl Lane {
             number_base: Cell::new(0),
             text_base: Cell::new(0),
             chunk: Cell::new(None),
+            first_class: Cell::new(0),
             spare_spans: Cell::new(0),
             spare_bytes: Cell::new(0),
             first: AtomicPtr::new(std::ptr::null_mut()),
@@ -330,7 +328,9 @@ impl Lane {
         let full = |limit| Full { process, limit };
         self.settle();
         if self.spare_spans.get() == 0 {
-            self.spare_spans.set(slot.lease_spans(SPAN_LEASE));
+            let length = detail.len().min(MAX_DETAIL) as u32;
+            let most = (self.next_size() / (RECORD + length)).max(1);
+            self.spare_spans.set(slot.lease_spans(most));
         }
         if self.spare_spans.get() == 0 {
             return Err(full(Limit::Spans));
@@ -404,7 +404,7 @@ impl Lane {
         let spare = self.spare_bytes.get();
         if wanted > spare {
             let missing = wanted - spare;
-            let lease = slot.lease_bytes(missing.max(BYTE_LEASE), missing);
+            let lease = slot.lease_bytes(missing.max(self.next_size()), missing);
             self.spare_bytes.set(spare + lease);
             if wanted > spare + lease {
                 slot.note_limit(Limit::DetailBytes);
@@ -427,16 +427,26 @@ impl Lane {
         if self.chunk.get().is_some() && self.back.get().addr() - next.addr() >= needed as usize {
             return Some(());
         }
-        let larger = |chunk: &Chunk| (chunk.class + 1).min(CLASSES as u32 - 1);
         let fits = |class: &u32| (chunk::SMALLEST << class) >= needed + HEADER;
         // A smaller one is better than none.
         let smallest = (0..CLASSES as u32).find(fits)?;
-        let class = self.chunk.get().map_or(0, larger).max(smallest);
+        let class = self.next_class().max(smallest);
         let new = process
             .take_chunk(class, slot.max_memory())
             .or_else(|| process.take_chunk(smallest, slot.max_memory()))?;
         self.go_on_in(new, slot);
         Some(())
+    }
+
+    /// What the next chunk will be.
+    fn next_class(&self) -> u32 {
+        let larger = |chunk: &Chunk| (chunk.class + 1).min(CLASSES as u32 - 1);
+        self.chunk.get().map_or(self.first_class.get(), larger)
+    }
+
+    /// How much it will hold.
+    fn next_size(&self) -> u32 {
+        (chunk::SMALLEST << self.next_class()) - HEADER
     }
 
     fn go_on_in(&'static self, new: &'static Chunk, slot: &'static Slot) {
@@ -503,6 +513,15 @@ impl Lane {
         unsafe { self.make_room_for_bytes(process::of(slot), slot, bytes, 0) }
     }
 
+    /// Bytes that records and details take in the current chunk.
+    fn used_of_chunk(&self) -> u32 {
+        self.chunk.get().map_or(0, |chunk| {
+            let (front, back) = chunk.ends();
+            let records = self.next_record.load(Ordering::Relaxed).addr() - front.addr();
+            (records + (back.addr() - self.back.get().addr())) as u32
+        })
+    }
+
     /// Gives the chunks back, once nobody can be in the lane any more.
     ///
     /// # Safety
@@ -511,11 +530,18 @@ impl Lane {
         // Nobody else is here, so that needs no exchange.
         let mut next = self.first.load(Ordering::Acquire);
         self.first.store(std::ptr::null_mut(), Ordering::Relaxed);
+        let mut used = self.used_of_chunk();
         // SAFETY: null or a chunk, and chunks live for ever.
         while let Some(chunk) = unsafe { next.as_ref() } {
             next = chunk.next.load(Ordering::Acquire);
+            if !next.is_null() {
+                used += chunk.size();
+            }
             process.put_chunk(chunk);
         }
+        let holds = |class: &u32| (chunk::SMALLEST << class) >= used + HEADER;
+        let class = (0..CLASSES as u32).find(holds);
+        self.first_class.set(class.unwrap_or(CLASSES as u32 - 1));
         self.next_record
             .store(std::ptr::null_mut(), Ordering::Relaxed);
         self.last.set(std::ptr::null_mut());

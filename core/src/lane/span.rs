@@ -291,33 +291,42 @@ fn lane_of(slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
 }
 
 /// As [`begin_numbered`], where this thread recorded into the request just before: then it needs no
-/// table, no memory and no lock.
+/// table, no memory and no lock. Without a parent.
 #[inline(always)]
 pub(crate) fn try_begin_numbered(
-    slot: u32,
-    generation: u32,
+    request: Key,
     category: CategoryId,
     detail: &[u8],
-    parent: Option<Key>,
     caller: usize,
 ) -> Option<Begun> {
-    context::with(|current| {
-        let lane = current.borrowed_by_number(slot, generation)?;
-        let call = match parent {
-            None => Call::new(category, NO_SPAN, detail, caller),
-            Some(parent) => {
-                // SAFETY: this thread's context holds the lane.
-                let record = unsafe { lane.record_of(parent) }?;
-                if record.about().has(super::chunk::SCOPE) {
-                    Call::new(category, parent.number(), detail, caller)
-                } else {
-                    Call::inner(category, parent.number(), detail, caller)
-                }
-            }
-        };
-        // SAFETY: as above.
-        unsafe { begin_in(lane, call.about, call.detail, call.caller) }
-    })
+    // SAFETY: it stays here.
+    let current = unsafe { context::here() };
+    let lane = current.borrowed_by_key(request)?;
+    // SAFETY: this thread's context holds the lane.
+    unsafe { lane.begin_short(Call::new(category, NO_SPAN, detail, caller)) }
+}
+
+/// As [`try_begin_numbered`], with a parent.
+#[inline(never)]
+pub(crate) fn try_begin_inside(
+    request: Key,
+    category: CategoryId,
+    detail: &[u8],
+    caller: usize,
+    parent: Key,
+) -> Option<Begun> {
+    // SAFETY: it stays here.
+    let current = unsafe { context::here() };
+    let lane = current.borrowed_by_key(request)?;
+    // SAFETY: this thread's context holds the lane.
+    let record = unsafe { lane.record_of(parent) }?;
+    let call = if record.about().has(super::chunk::SCOPE) {
+        Call::new(category, parent.number(), detail, caller)
+    } else {
+        Call::inner(category, parent.number(), detail, caller)
+    };
+    // SAFETY: as above.
+    unsafe { lane.begin_short(call) }
 }
 
 /// As [`end_numbered`], where [`try_begin_numbered`] would have begun it.
@@ -327,20 +336,20 @@ pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
         return false;
     }
     let tick = clock::counter();
-    context::with(|current| {
-        let Some(lane) = current.borrowed.get() else {
-            return false;
-        };
-        // SAFETY: this thread's context holds the lane.
-        let record = unsafe { lane.record_of(key) };
-        match record.filter(|record| record.end.is_open(key.generation())) {
-            Some(record) => {
-                record.end.end_owned(code(outcome), tick);
-                true
-            }
-            None => false,
-        }
-    })
+    // SAFETY: it stays here.
+    let current = unsafe { context::here() };
+    let Some(lane) = current.borrowed.get() else {
+        return false;
+    };
+    // SAFETY: this thread's context holds the lane.
+    let Some(record) = (unsafe { lane.record_of(key) }) else {
+        return false;
+    };
+    let open = record.end.is_open(key.generation());
+    if open {
+        record.end.end_owned(code(outcome), tick);
+    }
+    open
 }
 
 /// Begins a call for a host that keeps only numbers. The parent is a span's number, or
