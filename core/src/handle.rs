@@ -140,10 +140,12 @@ impl RequestHandle {
         if !self.is_recording() {
             return None;
         }
-        let request = Key::new(self.slot(), self.generation());
+        let (slot, generation) = (self.slot(), self.generation());
         match parent.key() {
-            None => span::try_begin_numbered(request, category, detail, site.0),
-            Some(parent) => span::try_begin_inside(request, category, detail, site.0, parent),
+            None => span::try_begin_numbered(slot, generation, category, detail, site.0),
+            Some(parent) => {
+                span::try_begin_inside(slot, generation, category, detail, site.0, parent)
+            }
         }
         .map(SpanHandle::of)
     }

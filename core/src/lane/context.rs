@@ -11,7 +11,7 @@
 
 use super::chunk::NO_SPAN;
 use super::slot::Slot;
-use super::{Key, Lane, process};
+use super::{Key, Lane, process, thread};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -161,20 +161,6 @@ impl ThreadContext {
             .is_some_and(|borrowed| std::ptr::eq(borrowed, slot))
     }
 
-    /// The borrowed lane, if it is of the request of this number and generation, and that records.
-    #[inline(always)]
-    pub(crate) fn borrowed_by_key(&self, request: Key) -> Option<&'static Lane> {
-        if self.borrowed_request.get() != request {
-            return None;
-        }
-        let slot = self.borrowed_slot.get()?;
-        if slot.is_recording(request.generation()) {
-            self.borrowed.get()
-        } else {
-            None
-        }
-    }
-
     #[inline(never)]
     fn borrow_another(&self, slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
         self.give_back();
@@ -186,6 +172,8 @@ impl ThreadContext {
             return None;
         }
         let lane = slot.lock_lane(generation)?;
+        lane.borrower
+            .store(thread::this_thread(), Ordering::Relaxed);
         self.borrowed.set(Some(lane));
         self.borrowed_slot.set(Some(slot));
         self.borrowed_request.set(Key::new(slot.number, generation));
@@ -197,6 +185,7 @@ impl ThreadContext {
         self.borrowed_slot.set(None);
         if let Some(lane) = self.borrowed.take() {
             // In the child of a fork this is a copy that nobody looks at.
+            lane.borrower.store(0, Ordering::Relaxed);
             let request = self.borrowed_request.replace(Key::NONE);
             lane.word.unlock(request.generation());
         }

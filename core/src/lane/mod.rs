@@ -23,6 +23,7 @@ pub(crate) mod read;
 pub(crate) mod site;
 pub(crate) mod slot;
 pub(crate) mod span;
+pub(crate) mod thread;
 pub(crate) mod totals;
 pub(crate) mod trylock;
 pub(crate) mod unlisted;
@@ -36,7 +37,7 @@ use chunk::{About, CLASSES, Chunk, HEADER, INNER, LARGEST, NO_SPAN, RECORD, Reco
 use process::Process;
 use slot::Slot;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use word::{EndWord, LockWord};
 
 /// One detail keeps at most so many bytes.
@@ -54,6 +55,8 @@ pub(crate) fn span_number(chunk: u32, record: u32) -> u32 {
 /// comparisons; past one of the two, [`Lane::begin_slow`] makes room or finds the limit.
 pub(crate) struct Lane {
     pub(crate) word: LockWord,
+    /// The thread that has borrowed it ([`thread::this_thread`]), or 0.
+    pub(crate) borrower: AtomicUsize,
     /// The next record. Those of its chunk before it are published.
     pub(crate) next_record: AtomicPtr<Record>,
     // Only the holder of `word` touches the cells.
@@ -155,6 +158,7 @@ impl Lane {
     pub(crate) fn new(generation: u32) -> Self {
         Self {
             word: LockWord::new(generation),
+            borrower: AtomicUsize::new(0),
             next_record: AtomicPtr::new(std::ptr::null_mut()),
             last: Cell::new(std::ptr::null_mut()),
             back: Cell::new(std::ptr::null_mut()),
@@ -187,19 +191,10 @@ impl Lane {
         place < self.next_record.load(Ordering::Relaxed).cast_const() && place.addr() > front.addr()
     }
 
-    /// The record of a key, if it is one that [`Lane::holds`].
-    ///
-    /// # Safety
-    /// The caller holds this lane.
+    /// Whether this thread has borrowed it. It then holds the lane.
     #[inline(always)]
-    pub(crate) unsafe fn record_of(&self, key: Key) -> Option<&'static Record> {
-        let chunk = self.chunk.get()?;
-        if chunk.number != key.number() >> 8 || self.open.get() as u32 != key.generation() {
-            return None;
-        }
-        let record = chunk.record(key.number() & 0xff)?;
-        let next = self.next_record.load(Ordering::Relaxed).cast_const();
-        (std::ptr::from_ref(record) < next).then_some(record)
+    pub(crate) fn is_borrowed_here(&self) -> bool {
+        self.borrower.load(Ordering::Relaxed) == thread::this_thread()
     }
 
     /// Records the begin of a call, where the detail is short and there is room; else `None`, and

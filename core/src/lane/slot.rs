@@ -306,6 +306,14 @@ impl Slot {
         std::iter::successors(Some(&self.first_lane), next)
     }
 
+    /// The lane that this thread has borrowed, if it is the first one, of this generation's request,
+    /// and that records.
+    #[inline(always)]
+    pub(crate) fn borrowed_lane(&'static self, generation: u32) -> Option<&'static Lane> {
+        let here = self.first_lane.is_borrowed_here() && self.is_recording(generation);
+        if here { Some(&self.first_lane) } else { None }
+    }
+
     /// Checks a lane out, of the request of this generation.
     #[inline(always)]
     pub(crate) fn lock_lane(&'static self, generation: u32) -> Option<&'static Lane> {

@@ -291,35 +291,37 @@ fn lane_of(slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
 }
 
 /// As [`begin_numbered`], where this thread recorded into the request just before: then it needs no
-/// table, no memory and no lock. Without a parent.
+/// memory, no lock, and not even its context. Without a parent.
 #[inline(always)]
 pub(crate) fn try_begin_numbered(
-    request: Key,
+    slot: u32,
+    generation: u32,
     category: CategoryId,
     detail: &[u8],
     caller: usize,
 ) -> Option<Begun> {
-    // SAFETY: it stays here.
-    let current = unsafe { context::here() };
-    let lane = current.borrowed_by_key(request)?;
-    // SAFETY: this thread's context holds the lane.
+    let lane = process::existing()?.slot(slot)?.borrowed_lane(generation)?;
+    // SAFETY: a borrowed lane is held.
     unsafe { lane.begin_short(Call::new(category, NO_SPAN, detail, caller)) }
 }
 
-/// As [`try_begin_numbered`], with a parent.
+/// As [`try_begin_numbered`], with a parent of the same lane and chunk.
 #[inline(never)]
 pub(crate) fn try_begin_inside(
-    request: Key,
+    slot: u32,
+    generation: u32,
     category: CategoryId,
     detail: &[u8],
     caller: usize,
     parent: Key,
 ) -> Option<Begun> {
-    // SAFETY: it stays here.
-    let current = unsafe { context::here() };
-    let lane = current.borrowed_by_key(request)?;
-    // SAFETY: this thread's context holds the lane.
-    let record = unsafe { lane.record_of(parent) }?;
+    let process = process::existing()?;
+    let lane = process.slot(slot)?.borrowed_lane(generation)?;
+    let (_, record) = find(process, parent.number())?;
+    // SAFETY: a borrowed lane is held.
+    if !unsafe { lane.holds(record) } {
+        return None;
+    }
     let call = if record.about().has(super::chunk::SCOPE) {
         Call::new(category, parent.number(), detail, caller)
     } else {
@@ -336,16 +338,17 @@ pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
         return false;
     }
     let tick = clock::counter();
-    // SAFETY: it stays here.
-    let current = unsafe { context::here() };
-    let Some(lane) = current.borrowed.get() else {
+    let found = process::existing().and_then(|process| find(process, key.number()));
+    let Some((chunk, record)) = found else {
         return false;
     };
-    // SAFETY: this thread's context holds the lane.
-    let Some(record) = (unsafe { lane.record_of(key) }) else {
+    // SAFETY: null or a lane, and lanes live for ever.
+    let lane = unsafe { chunk.lane.load(Ordering::Relaxed).as_ref() };
+    let Some(lane) = lane.filter(|lane| lane.is_borrowed_here()) else {
         return false;
     };
-    let open = record.end.is_open(key.generation());
+    // SAFETY: a borrowed lane is held.
+    let open = unsafe { lane.holds(record) } && record.end.is_open(key.generation());
     if open {
         record.end.end_owned(code(outcome), tick);
     }
