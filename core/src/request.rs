@@ -488,14 +488,15 @@ impl<F: Future> Future for InRequest<F> {
 #[derive(Default)]
 pub struct Profile {
     held: Option<(Held, &'static Shared)>,
-    data: OnceLock<ProfileData>,
+    // Boxed, so that a profile which nobody reads is moved in a few words.
+    data: OnceLock<Box<ProfileData>>,
 }
 
 impl Profile {
     pub(crate) fn ready(data: ProfileData) -> Self {
         Self {
             held: None,
-            data: OnceLock::from(data),
+            data: OnceLock::from(Box::new(data)),
         }
     }
 
@@ -510,7 +511,8 @@ impl Profile {
     #[must_use]
     pub fn data(&self) -> &ProfileData {
         self.data.get_or_init(|| {
-            self.held
+            let data = self
+                .held
                 .as_ref()
                 .map_or_else(ProfileData::default, |(held, profiler)| {
                     build(
@@ -519,7 +521,8 @@ impl Profile {
                         &Scale::now(),
                         held.slot.ended_at.load(Ordering::Relaxed),
                     )
-                })
+                });
+            Box::new(data)
         })
     }
 
