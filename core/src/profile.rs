@@ -186,6 +186,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// [`Outcome::Error`] of an `Err`, else [`Outcome::Ok`].
+    #[must_use]
+    #[inline]
+    pub fn of<T, E>(result: &Result<T, E>) -> Self {
+        if result.is_ok() {
+            Self::Ok
+        } else {
+            Self::Error
+        }
+    }
+
     /// `ok`, `error`, `cancelled` or `open`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

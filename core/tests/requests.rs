@@ -76,6 +76,57 @@ fn calls_of_the_current_request_are_listed_in_order_with_their_scope() {
 }
 
 #[test]
+fn a_call_of_a_future_says_what_it_found_once_it_is_ready() {
+    let request = begin(&profiler());
+    let found = |call: &mut ioprofiler::Span, rows: &Result<u32, ()>| {
+        if let Ok(rows) = rows {
+            call.rows(*rows).detail("known now");
+        }
+        Outcome::of(rows)
+    };
+    for output in [Ok(7), Err(())] {
+        let call = request.span(&DB, "known before");
+        let work = pin!(request.wrap(call.wrap_with(async move { output }, found)));
+        assert!(
+            work.poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        );
+    }
+    let unheard = Request::none().span(&DB, "none");
+    let work = pin!(unheard.wrap_with(async { 1 }, |_, _| panic!("nothing is recorded")));
+    assert_eq!(
+        work.poll(&mut Context::from_waker(Waker::noop())),
+        Poll::Ready(1)
+    );
+    let profile = request.finish(200, 0);
+    let ended: Vec<_> = profile
+        .spans
+        .iter()
+        .map(|span| (span.detail.as_str(), span.counts.rows, span.outcome))
+        .collect();
+    assert_eq!(
+        ended,
+        [
+            ("known now", Some(7), Outcome::Ok),
+            ("known before", None, Outcome::Error)
+        ]
+    );
+}
+
+#[test]
+fn a_panic_in_what_is_said_at_the_end_ends_the_call_as_failed() {
+    let request = begin(&profiler());
+    let work = std::panic::AssertUnwindSafe(|| {
+        let call = request.span(&DB, "SELECT 1");
+        let work = pin!(call.wrap_with(async {}, |_, ()| panic!("on purpose")));
+        let _ = work.poll(&mut Context::from_waker(Waker::noop()));
+    });
+    assert!(std::panic::catch_unwind(work).is_err());
+    let profile = request.finish(200, 0);
+    assert_eq!(profile.spans[0].outcome, Outcome::Error);
+}
+
+#[test]
 fn calls_that_end_out_of_order_leave_nothing_open() {
     let request = begin(&profiler());
     request.run(|| {

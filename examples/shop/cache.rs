@@ -5,10 +5,10 @@
 //! same.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ioprofiler::{Category, Dialect};
+use ioprofiler::{Category, Dialect, Outcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -104,20 +104,19 @@ impl Cache {
         if !call.is_none() {
             call.detail(format!("Cache GET, keys: {}", keys.join(", ")));
         }
-        let found = call.wrap_result(async move {
-            let found = self.look_up(&keys).await?;
-            // What it found is known only now. A call inside a call is one call: this one's detail,
-            // that one's time.
-            let mut inner = ioprofiler::span(category, "");
-            if !inner.is_none() {
-                inner
-                    .detail(outcome(&keys, &found))
-                    .hits(count(found.len()))
-                    .misses(count(keys.len() - found.len()));
-            }
-            drop(inner);
-            Ok::<_, std::io::Error>(found)
-        });
+        let keys = Arc::new(keys);
+        let asked = Arc::clone(&keys);
+        let found = call.wrap_with(
+            async move { self.look_up(&keys).await },
+            move |call, found: &std::io::Result<_>| {
+                if let Ok(found) = found {
+                    call.detail(outcome(&asked, found))
+                        .hits(count(found.len()))
+                        .misses(count(asked.len() - found.len()));
+                }
+                Outcome::of(found)
+            },
+        );
         async { found.await.unwrap_or_default() }
     }
 

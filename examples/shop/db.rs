@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use ioprofiler::{Category, Dialect, Span};
+use ioprofiler::{Category, Dialect, Outcome, Span};
 
 use crate::mysql;
 use crate::postgres;
@@ -113,17 +113,19 @@ impl Shard {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Vec<Row>, DbError>> + Send {
         let sql = self.dialect(sql);
-        let (call, detail) = self.call(&sql, &values);
-        call.wrap_result(async move {
-            let rows = match &self.server {
+        let call = self.call(&sql, &values);
+        let answer = async move {
+            match &self.server {
                 Server::Sqlite(pool) => pool.query(&sql, values).await,
                 Server::MySql(pool) => pool.query(&sql, values).await,
                 Server::Postgres(pool) => pool.query(&sql, values).await,
-            }?;
-            // How many there are is known only now. A call inside a call is one call: this adds to
-            // the outer one.
-            ioprofiler::span(&self.category, &detail).rows(count(rows.len()));
-            Ok(rows)
+            }
+        };
+        call.wrap_with(answer, |call, rows| {
+            if let Ok(rows) = rows {
+                call.rows(count(rows.len()));
+            }
+            Outcome::of(rows)
         })
     }
 
@@ -135,28 +137,30 @@ impl Shard {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<u64, DbError>> + Send {
         let sql = self.dialect(sql);
-        let (call, detail) = self.call(&sql, &values);
-        call.wrap_result(async move {
-            let changed = match &self.server {
+        let call = self.call(&sql, &values);
+        let answer = async move {
+            match &self.server {
                 Server::Sqlite(pool) => pool.execute(&sql, values).await,
                 Server::MySql(pool) => pool.execute(&sql, values).await,
                 Server::Postgres(pool) => pool.execute(&sql, values).await,
-            }?;
-            ioprofiler::span(&self.category, &detail).rows(count(changed));
-            Ok(changed)
+            }
+        };
+        call.wrap_with(answer, |call, changed| {
+            if let Ok(changed) = changed {
+                call.rows(count(*changed));
+            }
+            Outcome::of(changed)
         })
     }
 
     /// Begins a call. Its wording is made only where somebody writes it down.
     #[track_caller]
-    fn call(&self, sql: &str, values: &[Value]) -> (Span, String) {
+    fn call(&self, sql: &str, values: &[Value]) -> Span {
         let mut call = ioprofiler::span(&self.category, "").target(self.target());
-        let mut text = String::new();
         if !call.is_none() {
-            text = detail(sql, values);
-            call.detail(&text);
+            call.detail(detail(sql, values));
         }
-        (call, text)
+        call
     }
 
     /// Which server this is: a file, or `host:port/database`.

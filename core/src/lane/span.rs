@@ -717,28 +717,53 @@ impl Drop for Span {
     }
 }
 
+/// How a future's output says how its call went.
+type AtEnd<F> = fn(&mut Span, &<F as Future>::Output) -> Outcome;
+
 impl Span {
     /// Runs a future as this call: it ends when the future is ready, and is
     /// [`Outcome::Cancelled`] when the future is dropped before.
     ///
     /// While the future is polled, what it begins happens inside this call. The future may move
     /// between threads.
-    pub fn wrap<F: Future>(self, future: F) -> SpanFuture<F> {
-        SpanFuture {
-            call: self.carried(),
-            outcome: |_| OK,
-            future,
-        }
+    pub fn wrap<F: Future>(self, future: F) -> SpanFuture<F, AtEnd<F>> {
+        self.wrap_with(future, |_, _| Outcome::Ok)
     }
 
     /// As [`Span::wrap`]; `Err` is [`Outcome::Error`].
-    pub fn wrap_result<T, E, F>(self, future: F) -> SpanFuture<F>
+    pub fn wrap_result<T, E, F>(self, future: F) -> SpanFuture<F, AtEnd<F>>
     where
         F: Future<Output = Result<T, E>>,
     {
+        self.wrap_with(future, |_, result| Outcome::of(result))
+    }
+
+    /// As [`Span::wrap`]; once the future is ready, `at_end` says how the call went, and may say
+    /// more of it: what it found, how many rows there were. It is not called where nothing is
+    /// recorded.
+    ///
+    /// ```
+    /// # use ioprofiler::{Outcome, span};
+    /// # async fn query(sql: &str) -> Result<Vec<u32>, ()> { Ok(vec![1]) }
+    /// # async fn page() {
+    /// let sql = "SELECT id FROM listings";
+    /// let rows = span("dbshard01", sql).wrap_with(query(sql), |call, rows| {
+    ///     if let Ok(rows) = rows {
+    ///         call.rows(rows.len() as u32);
+    ///     }
+    ///     Outcome::of(rows)
+    /// });
+    /// # rows.await.unwrap();
+    /// # }
+    /// ```
+    pub fn wrap_with<F, C>(self, future: F, at_end: C) -> SpanFuture<F, C>
+    where
+        F: Future,
+        C: FnOnce(&mut Span, &F::Output) -> Outcome,
+    {
         SpanFuture {
             call: self.carried(),
-            outcome: |r| if r.is_ok() { OK } else { ERROR },
+            at_end: Some(at_end),
             future,
         }
     }
@@ -821,17 +846,22 @@ impl Drop for Ending {
 }
 
 pin_project_lite::pin_project! {
-    /// A future that is one call. Made by [`Span::wrap`].
+    /// A future that is one call. Made by [`Span::wrap`], [`Span::wrap_result`] and
+    /// [`Span::wrap_with`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct SpanFuture<F: Future> {
+    pub struct SpanFuture<F: Future, C = fn(&mut Span, &<F as Future>::Output) -> Outcome> {
         call: Ending,
-        outcome: fn(&F::Output) -> u8,
+        at_end: Option<C>,
         #[pin]
         future: F,
     }
 }
 
-impl<F: Future> Future for SpanFuture<F> {
+impl<F, C> Future for SpanFuture<F, C>
+where
+    F: Future,
+    C: FnOnce(&mut Span, &F::Output) -> Outcome,
+{
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<F::Output> {
@@ -841,9 +871,14 @@ impl<F: Future> Future for SpanFuture<F> {
             None => this.future.poll(waker),
         };
         if let Poll::Ready(output) = &polled
-            && let Some(call) = this.call.0.take()
+            && let Some(call) = this.call.0
+            && let Some(at_end) = this.at_end.take()
         {
-            call.end((this.outcome)(output));
+            // Should it panic, the call is still there to be ended by its drop.
+            let mut span = std::mem::ManuallyDrop::new(Span::of(call));
+            let outcome = at_end(&mut span, output);
+            this.call.0 = None;
+            call.end(code(outcome));
         }
         polled
     }

@@ -1,4 +1,5 @@
-//! Calls that a request made over and over (N+1): same category, fingerprint and caller.
+//! Calls that a request made over and over (N+1): same category, fingerprint and caller. Leaves only:
+//! a template that is rendered forty times stands here by what it reads.
 //!
 //! A fingerprint is the dear part, so one is made only where it can matter: for places that made
 //! at least five calls, and once for calls whose details are equal. Hashing comes next: a loop makes
@@ -7,6 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::category::Kind;
 use crate::fingerprint::fingerprint_into;
 use crate::profile::{Caller, ProfileData, SpanData};
 
@@ -134,7 +136,9 @@ fn places(data: &ProfileData) -> (Vec<u32>, Vec<u64>) {
             first.push(span);
             calls.push(0);
         }
-        if let Some(calls) = calls.get_mut(place as usize) {
+        if span.kind == Kind::Leaf
+            && let Some(calls) = calls.get_mut(place as usize)
+        {
             *calls += 1;
         }
         place
