@@ -60,6 +60,7 @@ pub mod collect;
 mod error;
 mod facts;
 pub mod fingerprint;
+pub mod flags;
 mod fork;
 pub mod gate;
 pub mod handle;
