@@ -81,6 +81,7 @@ pub use collect::sink::memory::MemorySink;
 pub use collect::{Ended, LogEvent, Sink};
 pub use error::Error;
 pub use facts::Facts;
+pub use flags::{Flag, Flags, flag};
 pub use gate::Gate;
 pub use lane::span::{Span, SpanFuture};
 pub use profile::{Caller, Counts, Hook, Outcome, ProfileData, RequestKind, SpanData, State};
