@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 /// document.flags.push(search);
 ///
 /// let explanation = compile(document).explain("new_search", &Subject::user("5020244"));
-/// assert_eq!(explanation.bucket(), Some(83_389_391));
+/// assert_eq!(explanation.bucket(), Some(53_817_047));
 /// assert_eq!(explanation.to_string(), "\
 /// new_search: off, because off
 ///   killed    no
@@ -28,7 +28,7 @@ use std::fmt::Write as _;
 ///   override  no
 ///   users     no: none are listed
 ///   groups    no: none are listed
-/// > enabled   user 5020244 is at 83.389391 %: on below 10
+/// > enabled   user 5020244 is at 53.817047 %: on below 10
 /// ");
 /// ```
 #[derive(Clone, Debug)]
