@@ -39,46 +39,58 @@ impl<T> DarkResult for Option<T> {
     }
 }
 
-fn category(flag: u16) -> CategoryId {
+pub(crate) fn category(flag: u16) -> CategoryId {
     let name = format!("{PREFIX}{}", names::flag_name(flag));
     intern(&name, Kind::Scope, Dialect::Path)
 }
 
 /// How dark work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DarkEnd {
+    /// As it should.
+    Ok,
+    /// With an error, which was swallowed.
+    Error,
+    /// With a panic or an exception that nobody expected, which was swallowed.
+    Panic,
+}
+
+pub(crate) fn count(profiler: Option<&Shared>, end: DarkEnd) {
+    let Some(profiler) = profiler else { return };
+    let counters = &profiler.flags.counters;
+    counters.dark_runs.fetch_add(1, Ordering::Relaxed);
+    match end {
+        DarkEnd::Ok => {}
+        DarkEnd::Error => _ = counters.dark_errors.fetch_add(1, Ordering::Relaxed),
+        DarkEnd::Panic => _ = counters.dark_panics.fetch_add(1, Ordering::Relaxed),
+    }
+}
+
 fn ended<R: DarkResult>(
     profiler: Option<&'static Shared>,
     result: Result<R, Box<dyn Any + Send>>,
 ) -> Outcome {
-    let count = |which: fn(&super::published::Counters) -> &std::sync::atomic::AtomicU64| {
-        if let Some(profiler) = profiler {
-            which(&profiler.flags.counters).fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    count(|counters| &counters.dark_runs);
-    let failed = match result {
+    let end = match result {
         Ok(result) => {
             let failed = result.failed();
             // What the new code gives back may panic when it is dropped.
-            swallow(result).map_or_else(
-                || {
-                    if failed {
-                        count(|counters| &counters.dark_errors);
-                    }
-                    failed
-                },
-                |()| {
-                    count(|counters| &counters.dark_panics);
-                    true
-                },
-            )
+            match (swallow(result), failed) {
+                (Some(()), _) => DarkEnd::Panic,
+                (None, true) => DarkEnd::Error,
+                (None, false) => DarkEnd::Ok,
+            }
         }
         Err(thrown) => {
-            count(|counters| &counters.dark_panics);
             swallow(thrown);
-            true
+            DarkEnd::Panic
         }
     };
-    if failed { Outcome::Error } else { Outcome::Ok }
+    count(profiler, end);
+    if end == DarkEnd::Ok {
+        Outcome::Ok
+    } else {
+        Outcome::Error
+    }
 }
 
 /// Drops something. `Some` where that panicked; what it threw is not dropped any more.

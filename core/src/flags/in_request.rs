@@ -2,7 +2,7 @@
 
 use super::decision::{Decision, Packed, Reason, State};
 use super::facts::Other;
-use super::memo::Memo;
+use super::memo::{Entry, Memo};
 use super::published::{PINNED_FOR, Published};
 use super::snapshot::Snapshot;
 use super::subject::{Subject, Unit};
@@ -30,15 +30,20 @@ impl InRequest {
     /// What a flag is for the request's own subject.
     #[inline(always)]
     pub(crate) fn resolve(self, flag: u16) -> Packed {
-        let memo = &self.slot.flags;
-        if let Some((decided, entry)) = memo.find(flag)
-            && memo.sequence() == self.profiler.flags.sequence()
-            && is_final(decided)
-        {
+        if let Some((decided, entry)) = self.remembered(flag) {
             entry.count();
             return decided;
         }
         self.resolve_slowly(flag)
+    }
+
+    /// What was decided before, where nothing newer came that could change it.
+    #[inline(always)]
+    pub(crate) fn remembered(self, flag: u16) -> Option<(Packed, &'static Entry)> {
+        let memo = &self.slot.flags;
+        let (decided, entry) = memo.find(flag)?;
+        let is_pinned = memo.sequence() == self.profiler.flags.sequence();
+        (is_pinned && is_final(decided) && flag != 0).then_some((decided, entry))
     }
 
     #[inline(never)]

@@ -52,8 +52,9 @@ mod explain;
 mod exposure;
 mod facts;
 mod flag;
-#[expect(clippy::module_inception, reason = "the type `Flags` is what it holds")]
+#[expect(clippy::module_inception, reason = "it is what `Flags` is")]
 mod flags;
+mod handle;
 mod in_request;
 mod memo;
 mod model;
@@ -66,7 +67,7 @@ mod version;
 
 pub use bucket::{bucket_of, hash};
 pub use compile::compile;
-pub use dark::{DarkFuture, DarkResult};
+pub use dark::{DarkEnd, DarkFuture, DarkResult};
 pub use decision::{Decision, Reason, State};
 pub use explain::{Explanation, Step};
 pub use exposure::{Exposure, FlagsData};

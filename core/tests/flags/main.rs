@@ -11,6 +11,7 @@ mod dark;
 mod decisions;
 mod etsy;
 mod explain;
+mod handles;
 mod make;
 mod properties;
 mod requests;
