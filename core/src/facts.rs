@@ -1,5 +1,6 @@
 //! What a request is about: as the host tells it at begin, and as a slot keeps it.
 
+use crate::flags::{FlagFacts, Subject, hash};
 use crate::profile::{FactsData, RequestKind};
 
 /// What is known of a request when it begins. Borrowed: nothing is copied before
@@ -26,6 +27,7 @@ pub struct Facts<'a> {
     pub(crate) viewer: Option<&'a str>,
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) asked: bool,
+    pub(crate) flag_overrides: Option<&'a str>,
 }
 
 macro_rules! optional {
@@ -90,6 +92,9 @@ impl<'a> Facts<'a> {
         traceparent
         /// Who looks at the profile, where a token said so.
         viewer
+        /// What the viewer chose, `new_search:green,cart:off`. Only where the gate was open at
+        /// begin: see [`Gate::flag_overrides`](crate::Gate::flag_overrides).
+        flag_overrides
     }
 
     /// Those request headers that configured formats name.
@@ -149,6 +154,8 @@ pub(crate) struct StoredFacts {
     visitor: Option<String>,
     groups: Vec<String>,
     error: Option<String>,
+    /// What only flags ask for.
+    pub(crate) flags: FlagFacts,
 }
 
 /// A fact that is set after begin.
@@ -160,6 +167,7 @@ pub(crate) enum Late<'a> {
     Group(&'a str),
     Viewer(&'a str),
     Error(&'a str),
+    Attribute(&'a str, &'a str),
 }
 
 const MAX_GROUPS: usize = 64;
@@ -183,6 +191,9 @@ impl StoredFacts {
             self.headers.push((bounded(name), bounded(value)));
         }
         self.viewer = facts.viewer.map(bounded);
+        if let Some(overrides) = facts.flag_overrides {
+            self.flags.set_overrides(overrides);
+        }
     }
 
     #[inline]
@@ -207,8 +218,17 @@ impl StoredFacts {
     pub(crate) fn set(&mut self, late: Late<'_>) {
         match late {
             Late::Route(route) => self.route = Some(bounded(route)),
-            Late::User(user) => self.user = Some(bounded(user)),
-            Late::Visitor(visitor) => self.visitor = Some(bounded(visitor)),
+            Late::User(user) => {
+                let user = bounded(user);
+                self.flags.user = hash(&user);
+                self.user = Some(user);
+            }
+            Late::Visitor(visitor) => {
+                let visitor = bounded(visitor);
+                self.flags.visitor = hash(&visitor);
+                self.visitor = Some(visitor);
+            }
+            Late::Attribute(name, value) => self.flags.set_attribute(name, value),
             Late::Viewer(viewer) => self.viewer = Some(bounded(viewer)),
             Late::Error(error) => self.error = Some(bounded(error)),
             Late::Group(group) => {
@@ -228,6 +248,13 @@ impl StoredFacts {
         self.groups.clear();
         (self.viewer, self.route, self.user, self.visitor) = (None, None, None, None);
         self.error = None;
+        self.flags.clear();
+    }
+
+    /// About whom flags decide.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        self.flags
+            .subject(self.visitor.as_deref(), self.user.as_deref(), &self.groups)
     }
 
     pub(crate) fn id(&self) -> Option<String> {

@@ -13,6 +13,7 @@
 
 use crate::category::CategoryId;
 use crate::lane::chunk::NO_SPAN;
+use crate::lane::slot::Slot;
 use crate::lane::span::{self, Change, Count, Late};
 use crate::lane::{Begun, Call, Key, process, site};
 use crate::profile::Outcome;
@@ -83,13 +84,23 @@ impl RequestHandle {
     }
 
     #[inline(always)]
-    fn generation(self) -> u32 {
+    pub(crate) fn generation(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
     #[inline(always)]
     fn slot(self) -> u32 {
         (self.0 as u32) >> 2
+    }
+
+    /// The request's slot, not held, if it serves this request just now.
+    #[inline(always)]
+    pub(crate) fn same_slot(self) -> Option<&'static Slot> {
+        if self.0 & SPAN != 0 {
+            return None;
+        }
+        let slot = process::existing()?.slot(self.slot())?;
+        (self != Self::NONE && slot.generation() == self.generation()).then_some(slot)
     }
 
     /// The request, held; [`Request::none`] where the handle is stale, which is counted.

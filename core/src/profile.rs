@@ -5,6 +5,7 @@
 //! profile. Times are nanoseconds; starts count from the request's begin.
 
 use crate::category::{Dialect, Kind};
+use crate::flags::FlagsData;
 
 /// What a request has done: the plain data behind a [`Profile`](crate::Profile).
 ///
@@ -52,6 +53,8 @@ pub struct ProfileData {
     pub hooks: Vec<Hook>,
     /// Calls of this process that happened outside any request, so far.
     pub calls_outside: u64,
+    /// The flags it ran under; `None` where the profiler never had any.
+    pub flags: Option<FlagsData>,
 }
 
 /// Whether a request goes on, or how it ended.
@@ -168,6 +171,8 @@ pub struct SpanData {
     pub after_answer: bool,
     /// Which of the request's lanes recorded it: calls of different lanes can run in parallel.
     pub lane: u32,
+    /// It is dark work, or was made by it: see [`Request::dark`](crate::Request::dark).
+    pub dark: bool,
 }
 
 /// How a call ended.

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::collect::{Collector, Log, LogEvent, Sink, SinkKind};
 use crate::error::Error;
 use crate::facts::Facts;
+use crate::flags::{Flags, Snapshot, Store};
 use crate::fork::Forever;
 use crate::gate::{Gate, Refusal};
 use crate::lane::context;
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     hooks: parking_lot::Mutex<Vec<Hook>>,
     keys: RandomState,
     pub(crate) collector: Collector,
+    pub(crate) flags: Store,
     refused: [AtomicU64; Refusal::ALL.len()],
     lost_facts: AtomicU64,
     /// The second in which a page last swept.
@@ -304,6 +306,7 @@ impl ProfilerBuilder {
             hooks: parking_lot::Mutex::new(Vec::new()),
             keys: RandomState::new(),
             collector: Collector::new(self.sinks, self.log, self.threadless),
+            flags: Store::new(None),
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
             lost_facts: AtomicU64::new(0),
             swept_at: AtomicU64::new(0),
@@ -372,6 +375,19 @@ impl Profiler {
         self.shared.record.store(before, Ordering::Relaxed);
     }
 
+    /// The flags, outside of any request.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        Flags {
+            profiler: self.shared,
+        }
+    }
+
+    /// Replaces the flags, for requests that begin from now on; gives what they were.
+    pub fn set_flags(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.flags().set(snapshot)
+    }
+
     /// The requests that live now, oldest first, each with its open calls only.
     #[must_use]
     pub fn in_flight(&self) -> Vec<ProfileData> {
@@ -426,7 +442,14 @@ impl Profiler {
     }
 }
 
+/// The profilers of this process, in the order in which they were made.
+pub(crate) fn each() -> impl Iterator<Item = &'static Shared> {
+    let made = NEXT.load(Ordering::Relaxed) as usize;
+    PROFILERS.iter().take(made).filter_map(Forever::get)
+}
+
 impl Shared {
+    #[inline]
     pub(crate) fn of_slot(slot: &Slot) -> Option<&'static Self> {
         PROFILERS
             .get(slot.owner.load(Ordering::Relaxed) as usize)?

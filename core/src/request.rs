@@ -3,6 +3,7 @@
 use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock::{self, Scale};
 use crate::facts::{Facts, Late};
+use crate::flags::InRequest as FlagsOf;
 use crate::lane::slot::{self, Held};
 use crate::lane::span::{self, Span};
 use crate::lane::{Call, ROOT, context, process, read, site};
@@ -70,6 +71,7 @@ impl Request {
             let generation = slot.begin(profiler.number, allowance, recorded, |stored| {
                 stored.store(facts)
             });
+            slot.flags.set_sequence(profiler.flags.sequence());
             let held = Held::adopt(slot, process.generation);
             Live {
                 held,
@@ -252,7 +254,17 @@ impl Request {
         );
     }
 
-    fn set(&self, late: Late<'_>) {
+    /// The request as its flags see it.
+    #[inline(always)]
+    pub(crate) fn in_request(&self) -> Option<FlagsOf> {
+        let live = self.mine()?;
+        Some(FlagsOf {
+            slot: live.held.slot,
+            profiler: live.profiler,
+        })
+    }
+
+    pub(crate) fn set(&self, late: Late<'_>) {
         let Some(live) = self.mine() else { return };
         match live.held.slot.facts() {
             Some(mut facts) if live.held.slot.is_live(live.generation) => facts.set(late),
@@ -379,19 +391,14 @@ pub(crate) fn add(
 impl Live {
     fn id(&self) -> String {
         let given = self.held.slot.facts().and_then(|facts| facts.id());
-        given.unwrap_or_else(|| made_up_id(&self.held, self.profiler))
+        given.unwrap_or_else(|| made_up_id(self.held.slot, self.profiler))
     }
 }
 
 /// The same each time it is asked for: nothing has to be kept.
-fn made_up_id(held: &Held, profiler: &Shared) -> String {
-    let begun = held.slot.begun_at.load(Ordering::Relaxed);
-    let which = (
-        held.slot.number,
-        held.slot.generation(),
-        begun,
-        std::process::id(),
-    );
+pub(crate) fn made_up_id(slot: &slot::Slot, profiler: &Shared) -> String {
+    let begun = slot.begun_at.load(Ordering::Relaxed);
+    let which = (slot.number, slot.generation(), begun, std::process::id());
     format!(
         "{:016x}{:016x}",
         profiler.random(&(0, which)),
@@ -400,14 +407,20 @@ fn made_up_id(held: &Held, profiler: &Shared) -> String {
 }
 
 /// What a request has done, up to a tick.
-pub(crate) fn build(held: &Held, profiler: &Shared, scale: &Scale, until: u64) -> ProfileData {
+pub(crate) fn build(
+    held: &Held,
+    profiler: &'static Shared,
+    scale: &Scale,
+    until: u64,
+) -> ProfileData {
     let slot = held.slot;
     let begun_at = slot.begun_at.load(Ordering::Relaxed);
     let answered_at = slot.answered_at.load(Ordering::Relaxed);
     let (spans, totals) = read::calls(held, scale, until);
     let calls: u64 = totals.iter().map(|total| total.calls).sum();
-    let (id, parent_id, facts) = slot.facts().map_or_else(Default::default, |facts| {
-        (facts.id(), facts.parent_id(), facts.data())
+    let (id, parent_id, facts, flags) = slot.facts().map_or_else(Default::default, |facts| {
+        let flags = FlagsOf { slot, profiler }.profile(&facts);
+        (facts.id(), facts.parent_id(), facts.data(), flags)
     });
     let facts = FactsData {
         status: slot.status(),
@@ -415,7 +428,7 @@ pub(crate) fn build(held: &Held, profiler: &Shared, scale: &Scale, until: u64) -
         ..facts
     };
     ProfileData {
-        id: id.unwrap_or_else(|| made_up_id(held, profiler)),
+        id: id.unwrap_or_else(|| made_up_id(slot, profiler)),
         parent_id,
         facts,
         state: slot.ended(),
@@ -441,6 +454,7 @@ pub(crate) fn build(held: &Held, profiler: &Shared, scale: &Scale, until: u64) -
         own_cost_ns: clock::span_cost().saturating_mul(calls),
         hooks: profiler.hooks(),
         calls_outside: profiler.calls_outside(),
+        flags,
     }
 }
 

@@ -47,6 +47,14 @@ pub struct Stats {
     pub queue_dropped: u64,
     /// Panics of sinks and callbacks, caught.
     pub panics: u64,
+    /// Flags that requests asked for and do not list, because they asked for thousands.
+    pub exposures_unlisted: u64,
+    /// How often dark work ran.
+    pub dark_runs: u64,
+    /// How often it gave an `Err`.
+    pub dark_errors: u64,
+    /// How often it panicked.
+    pub dark_panics: u64,
     /// Requests that asked for their profile and were refused, by reason.
     pub refused: Vec<(Refusal, u64)>,
 }
@@ -56,7 +64,13 @@ impl Stats {
         let calls_outside = shared.calls_outside();
         let collected = shared.collector.counts();
         let refused = shared.refusals().filter(|(_, count)| *count != 0).collect();
+        let flags = &shared.flags.counters;
+        let flag_count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut stats = Self {
+            exposures_unlisted: flag_count(&flags.unlisted),
+            dark_runs: flag_count(&flags.dark_runs),
+            dark_errors: flag_count(&flags.dark_errors),
+            dark_panics: flag_count(&flags.dark_panics),
             lost_facts: shared.lost_facts(),
             categories_overflowed: crate::category::overflowed(),
             queued: collected.queued,

@@ -485,3 +485,66 @@ fn secret_files() {
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn flags_wanted_otherwise_are_found_in_query_and_cookie_and_need_an_open_gate() {
+    let wanted = |query: &str, cookie: &str| {
+        let mut inputs = Inputs::new(query.as_bytes(), None);
+        inputs.cookie(cookie.as_bytes());
+        Gate::everyone().flag_overrides(&inputs, NOW)?.ok()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(wanted("a=1&b=ioflags", "c=ioprofiler"), None);
+    assert_eq!(wanted("xioflags=a&ioflagsx=b&ioflags", ""), None);
+    assert_eq!(wanted("ioflags=", ""), None);
+    assert_eq!(wanted("ioflags=a:b,c", ""), some("a:b,c"));
+    assert_eq!(
+        wanted("q=1&ioflags=a%3ab%2Cc&ioflags=d", ""),
+        some("a:b,c,d")
+    );
+    assert_eq!(wanted("ioflags=%ff%zz%2", ""), some("\u{fffd}%zz%2"));
+    assert_eq!(wanted("", "x=1; ioprofiler_flags=a:b"), some("a:b"));
+    assert_eq!(wanted("ioflags=c", "ioprofiler_flags=a:b"), some("c,a:b"));
+    let inputs = Inputs::new(b"ioflags=a", None);
+    assert_eq!(
+        Gate::closed().flag_overrides(&inputs, NOW),
+        Some(Err(Refusal::NoWay))
+    );
+    assert_eq!(
+        Gate::callable().flag_overrides(&inputs, NOW),
+        Some(Err(Refusal::CallableNotAsked)),
+        "open at begin, or not at all"
+    );
+    assert_eq!(
+        Gate::closed().flag_overrides(&Inputs::new(b"", None), NOW),
+        None
+    );
+}
+
+#[test]
+fn a_flag_opens_the_gate_and_is_asked_late() {
+    let none: &[&str] = &[];
+    let gate = Gate::parse("flag:staff_panel", none).unwrap();
+    assert_eq!(gate.to_string(), "flag:staff_panel");
+    assert!(gate.wants_flag() && !gate.wants_callable());
+    for bad in [
+        "flag:",
+        "flag",
+        "flags:x",
+        &format!("flag:{}", "x".repeat(200)),
+    ] {
+        let error = Gate::parse(bad, none).unwrap_err().to_string();
+        assert!(error.contains("\"flag:NAME\""), "{error}");
+    }
+    let undecided = gate.verdict(&Inputs::new(b"", None), NOW);
+    assert!(undecided.is_undecided());
+    let nobody = ioprofiler::Request::none();
+    let said = gate.ask_flag(undecided.clone(), &nobody);
+    assert_eq!(said.refusal(), Some(Refusal::FlagOff));
+    let both = gate.or(Gate::callable());
+    let said = both.ask_flag(undecided, &nobody);
+    assert!(said.is_undecided(), "the callable may still say yes");
+    assert!(said.decide(Answer::Yes).is_open());
+    let open = Verdict::Open { who: None };
+    assert_eq!(both.ask_flag(open.clone(), &nobody), open);
+}

@@ -37,13 +37,8 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// Keeps the answer out of every cache, and tells what can be told in headers.
-pub(crate) fn open(
-    headers: &mut HeaderMap,
-    live: &Request,
-    profile: &Profile,
-    not_shown: Option<NotShown>,
-) {
+/// Keeps the answer out of every cache.
+pub(crate) fn keep_private(headers: &mut HeaderMap) {
     for edit in open_headers() {
         match *edit {
             HeaderEdit::Set(name, value) => {
@@ -63,6 +58,16 @@ pub(crate) fn open(
             }
         }
     }
+}
+
+/// Keeps the answer out of every cache, and tells what can be told in headers.
+pub(crate) fn open(
+    headers: &mut HeaderMap,
+    live: &Request,
+    profile: &Profile,
+    not_shown: Option<NotShown>,
+) {
+    keep_private(headers);
     if let Some(reason) = not_shown {
         headers.insert(
             NOT_SHOWN.clone(),

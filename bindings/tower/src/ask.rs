@@ -4,10 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use http::{request, response};
-use ioprofiler::gate::{Answer, Form, Gate, Verdict, conditional_headers};
+use ioprofiler::gate::{Answer, Form, Gate, Inputs, Verdict, conditional_headers};
 use ioprofiler::{Profiler, Request};
-
-use crate::facts;
 
 /// The host's own gate: see [`IoprofilerLayer::gate`](crate::IoprofilerLayer::gate).
 pub(crate) type Predicate = Arc<dyn Fn(&Asking<'_>) -> bool + Send + Sync>;
@@ -44,7 +42,7 @@ impl<'a> Asking<'a> {
 pub(crate) struct Asked {
     form: Form,
     verdict: Verdict,
-    /// The request's head, kept only where the host's gate is to be asked.
+    /// The request's head, kept only where the host's gate may be asked.
     head: Option<Box<request::Parts>>,
 }
 
@@ -55,16 +53,17 @@ impl Asked {
         gate: &Gate,
         has_predicate: bool,
         head: &request::Parts,
+        inputs: &Inputs<'_>,
     ) -> Option<Self> {
-        let asked = gate.asked(&facts::gate_inputs(head), unix_seconds())?;
-        let ask_later = asked.verdict.is_undecided() && has_predicate;
+        let asked = gate.asked(inputs, unix_seconds())?;
+        let ask_later = asked.verdict.is_undecided() && (has_predicate || gate.wants_flag());
         if let Some(refusal) = asked.verdict.refusal()
             && !ask_later
         {
             profiler.refused(refusal);
             return None;
         }
-        let head = ask_later.then(|| Box::new(copy_of(head)));
+        let head = (ask_later && has_predicate).then(|| Box::new(copy_of(head)));
         Some(Self {
             form: asked.form,
             verdict: asked.verdict,
@@ -81,9 +80,7 @@ impl Asked {
     /// where the gate is open already.
     pub(crate) fn make_unconditional(&self, head: &mut request::Parts) {
         if self.verdict.is_open() {
-            for name in conditional_headers(head.method.as_str()) {
-                head.headers.remove(*name);
-            }
+            make_unconditional(head);
         }
     }
 
@@ -92,12 +89,15 @@ impl Asked {
     pub(crate) fn decide(
         self,
         profiler: &Profiler,
+        gate: &Gate,
         predicate: Option<&Predicate>,
         response: &response::Parts,
         live: &Request,
     ) -> Option<Form> {
-        let mut verdict = self.verdict;
-        if let (Some(predicate), Some(head)) = (predicate, &self.head) {
+        let mut verdict = gate.ask_flag(self.verdict, live);
+        if verdict.is_undecided()
+            && let (Some(predicate), Some(head)) = (predicate, &self.head)
+        {
             let asking = Asking {
                 request: head,
                 response,
@@ -111,6 +111,28 @@ impl Asked {
             return None;
         }
         Some(self.form)
+    }
+}
+
+/// Takes off what could turn an answer into a 304 or a part of it.
+pub(crate) fn make_unconditional(head: &mut request::Parts) {
+    for name in conditional_headers(head.method.as_str()) {
+        head.headers.remove(*name);
+    }
+}
+
+/// What the viewer wants flags to be, where the gate is open at begin; elsewhere it is counted.
+pub(crate) fn flag_overrides(
+    profiler: &Profiler,
+    gate: &Gate,
+    inputs: &Inputs<'_>,
+) -> Option<String> {
+    match gate.flag_overrides(inputs, unix_seconds())? {
+        Ok(overrides) => Some(overrides),
+        Err(refusal) => {
+            profiler.refused(refusal);
+            None
+        }
     }
 }
 

@@ -23,6 +23,8 @@ use crate::layer::Options;
 /// What is known of one request while it is handled.
 pub(crate) struct Visit {
     pub(crate) asked: Option<Asked>,
+    /// The viewer chose flags, so the answer is theirs alone.
+    pub(crate) private: bool,
     pub(crate) method: Method,
     /// The path, where the request is a gRPC call.
     pub(crate) grpc_method: Option<String>,
@@ -165,19 +167,24 @@ impl Visit {
         B: Body<Data = Bytes>,
         B::Error: fmt::Display,
     {
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         self.ending.answered(head.status.as_u16());
         self.take_grpc_route(&head);
         let form = self.asked.take().and_then(|asked| {
             let Options {
                 profiler,
+                gate,
                 predicate,
                 ..
             } = &*self.options;
-            asked.decide(profiler, predicate.as_ref(), &head, self.ending.request())
+            let live = self.ending.request();
+            asked.decide(profiler, gate, predicate.as_ref(), &head, live)
         });
         match form.map(|form| self.aim(form, &head, &body)) {
             None => {
+                if self.private {
+                    answer::keep_private(&mut head.headers);
+                }
                 self.ending.request().first_byte();
                 let wire = self.wire(&head);
                 let body = ProfiledBody::own(body, self.ending, wire);

@@ -12,7 +12,7 @@ use ioprofiler::{Category, Hook, Profiler, Request, inject};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::ask::{Asked, Asking, Predicate};
+use crate::ask::{self, Asked, Asking, Predicate};
 use crate::body::ProfiledBody;
 use crate::ending::Ending;
 use crate::facts;
@@ -48,7 +48,7 @@ pub struct IoprofilerLayer {
 pub(crate) struct Options {
     pub(crate) profiler: Profiler,
     /// The profiler's gate, with the layer's own as one more way in.
-    gate: Gate,
+    pub(crate) gate: Gate,
     pub(crate) predicate: Option<Predicate>,
     pub(crate) max_page: u64,
     pub(crate) buffer_streams: bool,
@@ -180,18 +180,25 @@ where
         }
         let (mut head, body) = request.into_parts();
         let options = &self.options;
+        let inputs = facts::gate_inputs(&head);
         let asked = Asked::at_begin(
             &options.profiler,
             &options.gate,
             options.predicate.is_some(),
             &head,
+            &inputs,
         );
-        let live = options.begin(&head, asked.as_ref());
+        let overrides = ask::flag_overrides(&options.profiler, &options.gate, &inputs);
+        let live = options.begin(&head, asked.as_ref(), overrides.as_deref());
         if let Some(asked) = &asked {
             asked.make_unconditional(&mut head);
         }
+        if overrides.is_some() {
+            ask::make_unconditional(&mut head);
+        }
         let mut visit = Visit {
             asked,
+            private: overrides.is_some(),
             method: head.method.clone(),
             grpc_method: facts::grpc_method(&head),
             ending: Ending::new(live),
@@ -229,9 +236,17 @@ impl<S> Ioprofiler<S> {
 }
 
 impl Options {
-    fn begin(&self, head: &request::Parts, asked: Option<&Asked>) -> Request {
+    fn begin(
+        &self,
+        head: &request::Parts,
+        asked: Option<&Asked>,
+        overrides: Option<&str>,
+    ) -> Request {
         let live = facts::with_facts(head, self.request_id_header.as_ref(), |facts| {
-            let facts = facts.asked(asked.is_some());
+            let mut facts = facts.asked(asked.is_some());
+            if let Some(overrides) = overrides {
+                facts = facts.flag_overrides(overrides);
+            }
             match asked.and_then(Asked::who) {
                 Some(who) => self.profiler.begin(&facts.viewer(who)),
                 None => self.profiler.begin(&facts),

@@ -29,6 +29,11 @@ pub const TOKEN_HEADER: &str = "x-ioprofiler-token";
 /// Longest query or header that is looked at, in bytes; servers allow 8 to 64 KiB.
 pub const MAX_LOOKED_AT: usize = 64 * 1024;
 
+/// The query's parameter that overrides flags: `?ioflags=new_search:green,cart:off`.
+pub const FLAGS_PARAMETER: &str = "ioflags";
+/// Name of the cookie that overrides flags, with the same value.
+pub const FLAGS_COOKIE: &str = "ioprofiler_flags";
+
 /// How far a viewer's clock may differ from ours, in seconds.
 pub(super) const SKEW: u64 = 60;
 
@@ -115,6 +120,7 @@ pub struct Inputs<'a> {
     pub(super) token: Slot<'a>,
     ask_header: Slot<'a>,
     ask_cookie: Slot<'a>,
+    flags_cookie: Slot<'a>,
     pub(super) oversized: bool,
 }
 
@@ -151,6 +157,8 @@ impl<'a> Inputs<'a> {
                 self.token.put(value);
             } else if name == ASK_COOKIE.as_bytes() {
                 self.ask_cookie.put(value);
+            } else if name == FLAGS_COOKIE.as_bytes() {
+                self.flags_cookie.put(value);
             }
         }
     }
@@ -199,6 +207,28 @@ impl<'a> Inputs<'a> {
             return None;
         }
         self.form_by_order(parameter, now)
+    }
+
+    /// The flags that the viewer wants otherwise, `new_search:green,cart:off`: the query's before
+    /// the cookie's, since the first of a name holds.
+    pub(super) fn flag_overrides(&self) -> Option<String> {
+        let in_query =
+            self.query.len() <= MAX_LOOKED_AT && mentions(self.query, FLAGS_PARAMETER.as_bytes());
+        if !in_query && matches!(self.flags_cookie, Slot::Empty) {
+            return None;
+        }
+        let query = self.query.split(|&byte| byte == b'&');
+        let query = query.filter_map(split_pair).filter(|_| in_query);
+        let query = query
+            .filter(|(name, _)| *name == FLAGS_PARAMETER.as_bytes())
+            .map(|(_, value)| value);
+        let cookie = match self.flags_cookie {
+            Slot::One(value) => Some(value),
+            Slot::Empty | Slot::Ambiguous => None,
+        };
+        let values: Vec<String> = query.chain(cookie).map(decoded).collect();
+        let values = values.join(",");
+        (!values.is_empty()).then_some(values)
     }
 
     #[cold]
@@ -260,6 +290,30 @@ pub(super) fn seconds(text: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A value with its `%XX` read; what is none stays.
+fn decoded(value: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = if byte == b'%' { after.get(..2) } else { None };
+        let hex = escaped.filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        let read = hex
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match read {
+            Some(read) => {
+                bytes.push(read);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {

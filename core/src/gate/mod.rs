@@ -1,8 +1,8 @@
 //! The gate: who may see a profile.
 //!
 //! Shown means: the request asked ([`ask`]), and the gate said yes. A gate is closed unless it was
-//! given a way in: a signed [`token`], a callable of the host's, a file of this user on this
-//! machine ([`local`]), or everyone. It never looks at addresses, at X-Forwarded-For or at what
+//! given a way in: a signed [`token`], a callable of the host's, a flag, a file of this user on
+//! this machine ([`local`]), or everyone. It never looks at addresses, at X-Forwarded-For or at what
 //! looks like development, and Host can only narrow what a token opens.
 //!
 //! Rules only: the wall clock comes in as a parameter, and nothing is kept from one request to the
@@ -48,6 +48,8 @@ pub use secret::SecretFile;
 pub use token::{Claims, Token, TokenKeys};
 pub use verdict::{Answer, Refusal, Verdict};
 
+use crate::flags::MAX_NAME;
+use crate::request::Request;
 use ask::Slot;
 
 /// The query's parameter where the operator names no other.
@@ -60,11 +62,12 @@ pub struct Gate {
     parameter: Option<String>,
 }
 
-/// A way in. Not public, so that a flag can become one.
+/// A way in.
 #[derive(Clone, Debug)]
 enum Way {
     Token(TokenKeys),
     Callable,
+    Flag(String),
     ThisMachine(GateFile),
     Everyone,
 }
@@ -74,6 +77,7 @@ impl Way {
         match self {
             Self::Token(_) => "token",
             Self::Callable => "callable",
+            Self::Flag(_) => "flag",
             Self::ThisMachine(_) => "this-machine",
             Self::Everyone => "everyone",
         }
@@ -108,6 +112,13 @@ impl Gate {
     #[must_use]
     pub fn callable() -> Self {
         Self::of(Way::Callable)
+    }
+
+    /// Open for those for whom a flag is on, evaluated without overrides. It is asked after the
+    /// handler, which has set the request's user and groups by then: [`Gate::ask_flag`].
+    #[must_use]
+    pub fn flag(name: impl Into<String>) -> Self {
+        Self::of(Way::Flag(name.into()))
     }
 
     /// Open while `ioprofiler gate open` of the same user holds.
@@ -145,8 +156,8 @@ impl Gate {
         self
     }
 
-    /// The gate that the option `gate` describes: `token`, `callable`, `this-machine`, `everyone`,
-    /// or several with commas between; empty is closed. `secrets` are the option `gate_secret`.
+    /// The gate that the option `gate` describes: `token`, `callable`, `flag:NAME`,
+    /// `this-machine`, `everyone`, or several with commas between; empty is closed. `secrets` are the option `gate_secret`.
     ///
     /// # Errors
     /// With the option's name and what is allowed, for any other word, and for `token` without a
@@ -164,12 +175,15 @@ impl Gate {
                 "callable" => Self::callable(),
                 "this-machine" => Self::this_machine(),
                 "everyone" => Self::everyone(),
-                _ => {
-                    return Err(GateError::new(format!(
-                        "gate: {way:?} is not known; allowed: \"token\", \"callable\", \
-                         \"this-machine\", \"everyone\", one or several"
-                    )));
-                }
+                way => match way.strip_prefix("flag:").map(str::trim) {
+                    Some(name) if (1..=MAX_NAME).contains(&name.len()) => Self::flag(name),
+                    _ => {
+                        return Err(GateError::new(format!(
+                            "gate: {way:?} is not known; allowed: \"token\", \"callable\", \
+                             \"flag:NAME\", \"this-machine\", \"everyone\", one or several"
+                        )));
+                    }
+                },
             });
         }
         Ok(gate)
@@ -218,14 +232,14 @@ impl Gate {
     #[must_use]
     pub fn verdict(&self, inputs: &Inputs<'_>, now: u64) -> Verdict {
         let mut telling: Option<Refusal> = None;
-        let mut callable = false;
+        let mut later = false;
         for way in &self.ways {
             let answer = match way {
                 Way::Everyone => Ok(None),
                 Way::ThisMachine(file) => file.check(now).map(|_| None),
                 Way::Token(keys) => who_by_token(keys, inputs, now),
-                Way::Callable => {
-                    callable = true;
+                Way::Callable | Way::Flag(_) => {
+                    later = true;
                     continue;
                 }
             };
@@ -238,7 +252,7 @@ impl Gate {
                 Err(_) => {}
             }
         }
-        if callable {
+        if later {
             Verdict::Undecided {
                 so_far: telling.filter(|reason| !reason.is_absence()),
             }
@@ -247,6 +261,43 @@ impl Gate {
                 reason: telling.unwrap_or(Refusal::NoWay),
             }
         }
+    }
+
+    /// Asks the gate's flag, where the verdict is open to it: after the handler has set user and
+    /// groups, before headers leave. What is undecided then is the host's callable's.
+    #[must_use]
+    pub fn ask_flag(&self, verdict: Verdict, request: &Request) -> Verdict {
+        let Verdict::Undecided { so_far } = verdict else {
+            return verdict;
+        };
+        let mut flags = self.ways.iter().filter_map(|way| match way {
+            Way::Flag(name) => Some(name.as_str()),
+            _ => None,
+        });
+        if flags.any(|name| request.gate_flag(name)) {
+            Verdict::Open { who: None }
+        } else if self.wants_callable() {
+            Verdict::Undecided { so_far }
+        } else {
+            let reason = so_far.unwrap_or(Refusal::FlagOff);
+            Verdict::Closed { reason }
+        }
+    }
+
+    /// What the viewer wants flags to be, for [`Facts::flag_overrides`](crate::Facts::flag_overrides),
+    /// where the gate is open at begin; the answer is then to leave with [`open_headers`], whether
+    /// or not a profile was asked for. `None` where nobody wants anything, an error (to be
+    /// [counted](crate::Profiler::refused), with no other effect) where the gate is not open.
+    ///
+    /// # Errors
+    /// Why it is closed.
+    #[must_use]
+    pub fn flag_overrides(&self, inputs: &Inputs<'_>, now: u64) -> Option<Result<String, Refusal>> {
+        let overrides = inputs.flag_overrides()?;
+        Some(match self.verdict(inputs, now).refusal() {
+            None => Ok(overrides),
+            Some(reason) => Err(reason),
+        })
     }
 
     /// Mints a token for the application's own staff page, where tokens are a way in: see
@@ -269,6 +320,12 @@ impl Gate {
         self.ways.iter().any(|way| matches!(way, Way::Everyone))
     }
 
+    /// Whether a flag is a way in.
+    #[must_use]
+    pub fn wants_flag(&self) -> bool {
+        self.ways.iter().any(|way| matches!(way, Way::Flag(_)))
+    }
+
     /// Whether the host must bring a callable.
     #[must_use]
     pub fn wants_callable(&self) -> bool {
@@ -285,6 +342,9 @@ impl std::fmt::Display for Gate {
         for (place, way) in self.ways.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
             write!(f, "{comma}{}", way.as_str())?;
+            if let Way::Flag(name) = way {
+                write!(f, ":{name}")?;
+            }
         }
         Ok(())
     }

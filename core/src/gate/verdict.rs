@@ -14,8 +14,8 @@ pub enum Verdict {
         /// Why.
         reason: Refusal,
     },
-    /// The host's callable is to be asked, after the handler and before headers leave:
-    /// [`decide`](Self::decide).
+    /// The gate's flag or the host's callable is to be asked, after the handler and before headers
+    /// leave: [`Gate::ask_flag`](super::Gate::ask_flag), then [`decide`](Self::decide).
     Undecided {
         /// Why the other ways in said no, if the request tried one.
         so_far: Option<Refusal>,
@@ -29,7 +29,7 @@ impl Verdict {
         matches!(self, Self::Open { .. })
     }
 
-    /// Whether the host's callable is to be asked.
+    /// Whether the gate's flag or the host's callable is to be asked.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
         matches!(self, Self::Undecided { .. })
@@ -135,6 +135,7 @@ refusals! {
     GateFileUnreadable = "gate file cannot be read", "The system said something else than not found.";
     CallableNotAsked = "the callable was not asked", "The answer left before it could be.";
     CallableNo = "the callable said no", "The host's callable.";
+    FlagOff = "the gate's flag is off", "It is off, or not found, for whoever asks.";
     CallableFailed = "the callable failed", "It raised, threw or panicked.";
 }
 

@@ -7,6 +7,7 @@ use super::word::End;
 use super::{site, span, span_number, unlisted};
 use crate::category;
 use crate::clock::Scale;
+use crate::flags::DARK_PREFIX;
 use crate::profile::{CategoryTotal, Counts, Outcome, SpanData};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,7 +29,8 @@ pub(crate) fn calls(held: &Held, scale: &Scale, until: u64) -> (Vec<SpanData>, V
     };
     let mut reads = records(held, process, scale, until);
     merge_inner(&mut reads);
-    let spans = in_order(reads, scale, held.slot.begun_at.load(Ordering::Relaxed));
+    let mut spans = in_order(reads, scale, held.slot.begun_at.load(Ordering::Relaxed));
+    mark_dark(&mut spans);
     let totals = totals(held, &spans, scale, until);
     (spans, totals)
 }
@@ -105,6 +107,7 @@ fn read(record: &Record, process: &Process, scale: &Scale, start: u64, until: u6
         caller,
         after_answer: false,
         lane: 0,
+        dark: false,
     };
     Read {
         number: 0,
@@ -249,6 +252,24 @@ fn in_order(mut reads: Vec<Read>, scale: &Scale, begun_at: u64) -> Vec<SpanData>
         .collect();
     spans.sort_by_key(|(place, _)| *place);
     spans.into_iter().map(|(_, span)| span).collect()
+}
+
+/// Dark work, and what was made by it.
+fn mark_dark(spans: &mut [SpanData]) {
+    let is_root = |span: &SpanData| {
+        span.kind == category::Kind::Scope && span.category.starts_with(DARK_PREFIX)
+    };
+    if !spans.iter().any(is_root) {
+        return;
+    }
+    for at in 0..spans.len() {
+        let (before, after) = spans.split_at_mut(at);
+        let Some(span) = after.first_mut() else {
+            break;
+        };
+        let parent = span.parent.and_then(|parent| before.get(parent as usize));
+        span.dark = is_root(span) || parent.is_some_and(|parent| parent.dark);
+    }
 }
 
 /// How deep each record lies, counted up to a bound; parents may form no cycle, but memory that a

@@ -8,6 +8,7 @@ use super::word::Holders;
 use super::{Lane, context};
 use crate::clock;
 use crate::facts::StoredFacts;
+use crate::flags::Memo;
 use crate::profile::{Limit, State};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -41,6 +42,8 @@ pub(crate) struct Slot {
     pub(crate) unlisted: AtomicU64,
     pub(crate) totals: Totals,
     facts: TryLock<StoredFacts>,
+    /// What was decided about flags.
+    pub(crate) flags: Memo,
     /// The answer's status plus one, once known.
     status: AtomicU32,
     bytes_out: AtomicU64,
@@ -77,6 +80,7 @@ impl Slot {
             unlisted: AtomicU64::new(0),
             totals: Totals::new(),
             facts: TryLock::new(StoredFacts::default()),
+            flags: Memo::new(),
             status: AtomicU32::new(0),
             bytes_out: AtomicU64::new(0),
             finished: AtomicU64::new(0),
@@ -271,6 +275,7 @@ impl Slot {
         }
         super::unlisted::close_all(process, self);
         self.totals.clear();
+        self.flags.clear();
         self.unlisted.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
         self.answered_at.store(0, Ordering::Relaxed);

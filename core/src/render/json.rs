@@ -28,6 +28,7 @@
 //! | `own_cost_ns` | what the profiler itself cost, an estimate |
 //! | `hooks` | what is hooked in the process, and what was seen and is not, see [`HookState`] |
 //! | `calls_outside` | calls of the process outside any request, so far |
+//! | `flags` | the flags it ran under, where the profiler has any, see [`Flags`] |
 
 use std::borrow::Cow;
 use std::io;
@@ -35,6 +36,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
+pub use super::flags::{FlagExposure, Flags};
 use super::shown::utc;
 use super::{Details, mask};
 use crate::category::Kind;
@@ -95,6 +97,8 @@ struct Document<'a> {
     own_cost_ns: u64,
     hooks: Vec<HookState<'a>>,
     calls_outside: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<Flags<'a>>,
 }
 
 impl<'a> Document<'a> {
@@ -146,6 +150,7 @@ impl<'a> Document<'a> {
             own_cost_ns: data.own_cost_ns,
             hooks: data.hooks.iter().map(HookState::of).collect(),
             calls_outside: data.calls_outside,
+            flags: data.flags.as_ref().map(Flags::of),
         }
     }
 }
@@ -365,6 +370,9 @@ pub struct Call<'a> {
     after_answer: bool,
     /// Which of the request's lanes recorded it.
     lane: u32,
+    /// It is dark work, or was made by it; left out where it is not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dark: bool,
 }
 
 impl<'a> Call<'a> {
@@ -386,6 +394,7 @@ impl<'a> Call<'a> {
             caller: Place::of(span.caller, details),
             after_answer: span.after_answer,
             lane: span.lane,
+            dark: span.dark,
         }
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! [`ProfileData`]: crate::profile::ProfileData
 
+mod flags;
 pub mod html;
 pub mod json;
 pub mod mask;

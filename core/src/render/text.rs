@@ -1,7 +1,7 @@
 //! A profile as lines of text, for eyes and for scripts; and as a ticket, to be pasted anywhere.
 //!
 //! ```text
-//! # GET /listing/5773453 200 2026-11-23T03:12:07.120Z web0022 pid 4711 build 8c1f request 4bf92f35
+//! # GET /listing/5773453 200 2026-11-23T03:12:07.120Z web0022 pid 4711 build 8c1f request 4bf92f35 flags 77a1 (2 s old)
 //! [dbshard01] 0.902 ms SELECT count(*) FROM t WHERE id = 5  (1 row) @12.310 shop/views.py:41
 //!
 //! Category               Calls   Time (ms)   Self (ms)
@@ -11,18 +11,18 @@
 //! I/O WALL                           0.902
 //! OTHER                             22.410
 //!
-//! (repeated calls, what is hooked and what is not, limits reached, the profiler's own cost)
+//! (repeated calls, flags with reasons, what is hooked and what is not, limits reached, the profiler's own cost)
 //! ```
 //!
 //! One line a call, in order of start; what is inside a scope stands two spaces deeper. In the
 //! brackets is the target, else the category. After two spaces: what the call brought, when it
-//! began (ms since the request's begin), the caller, the outcome if it is not `ok`, and
-//! `after answer`. `≥` and `≤` mark what would need the calls that a limit left unlisted.
+//! began (ms since the request's begin), the caller, the outcome if it is not `ok`,
+//! `after answer`, and `dark` where it is dark work. `≥` and `≤` mark what would need the calls that a limit left unlisted.
 
 use std::fmt::Write as _;
 
 use super::shown::{ms, push_line, push_ms, thousands, utc};
-use super::{Details, mask};
+use super::{Details, flags, mask};
 use crate::profile::{Caller, Counts, Outcome, ProfileData, RequestKind, SpanData, State};
 use crate::table::{Repeated, Row, Table, table};
 
@@ -102,6 +102,7 @@ fn push_header(out: &mut String, data: &ProfileData, details: Details) {
     push_field(out, "build ", data.build.as_deref().unwrap_or_default());
     push_field(out, "request ", &data.id);
     push_field(out, "of ", data.parent_id.as_deref().unwrap_or_default());
+    flags::push_version(out, data);
     match data.state {
         State::Live | State::Finished => {}
         State::Aborted => out.push_str(" aborted"),
@@ -161,6 +162,9 @@ fn push_call(
     }
     if span.after_answer {
         out.push_str(" after answer");
+    }
+    if span.dark {
+        out.push_str(" dark");
     }
     out.push('\n');
 }
@@ -289,6 +293,7 @@ fn notices(data: &ProfileData, table: &Table, details: Details) -> String {
         push_line(&mut out, &error);
         out.push('\n');
     }
+    flags::push_lines(&mut out, data);
     push_reliability(&mut out, data);
     push_coverage(&mut out, data);
     if data.own_cost_ns > 0 {

@@ -17,6 +17,7 @@ fn golden_files() {
     for (name, data) in [
         ("nested", profiles::nested()),
         ("outcomes", profiles::outcomes()),
+        ("flags", profiles::flags()),
     ] {
         for (details, of) in [
             (Details::Full, "full"),
@@ -67,6 +68,7 @@ fn every_field_is_documented() {
         .collect();
     let mut data = profiles::limits();
     data.parent_id = Some("77aa".to_owned());
+    data.flags = profiles::flags().flags;
     let value = read(&json(&data, Details::Full));
     let fields: Vec<&String> = value.as_object().expect("an object").keys().collect();
     for field in &fields {

@@ -1,6 +1,7 @@
 //! Profiles to render: built by hand, times in microseconds.
 
 use ioprofiler::category::{Dialect, Kind};
+use ioprofiler::flags::{Exposure, FlagsData, Reason, State as FlagState};
 use ioprofiler::profile::{
     Caller, CategoryTotal, Counts, Hook, Limit, Outcome, ProfileData, RequestKind, SpanData, State,
 };
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<(&'static str, ProfileData)> {
         ("repeated", repeated()),
         ("job", job()),
         ("wide", wide()),
+        ("flags", flags()),
     ]
 }
 
@@ -358,6 +360,42 @@ pub(crate) fn outcomes() -> ProfileData {
     late.after_answer = true;
     page.add(late);
     page.done()
+}
+
+/// A page under flags, one of which it ran dark, one of them of somebody who wants to be markup.
+pub(crate) fn flags() -> ProfileData {
+    let mut page = Page::new("/search", 80_000);
+    page.add(leaf("solr", "q=walnut", 1_000, 30_000));
+    let mut dark = scope("dark:new_search", "", 32_000, 40_000);
+    dark.dark = true;
+    let dark = page.add(dark);
+    let mut inside = inside(leaf("solr4", "q=walnut", 33_000, 38_000), dark);
+    inside.dark = true;
+    page.add(inside);
+    page.0.flags = Some(flags_data());
+    page.done()
+}
+
+fn flags_data() -> FlagsData {
+    let asked = |flag, state, variant, reason| {
+        let mut exposure = Exposure::default();
+        (exposure.flag, exposure.state, exposure.variant) = (flag, state, variant);
+        (exposure.reason, exposure.count) = (reason, 1);
+        exposure
+    };
+    let mut search = asked("new_search", FlagState::Dark, "dark", Reason::Dark);
+    (search.id, search.count) = (Some(51), 3);
+    let mut cart = asked("cart", FlagState::On, "green", Reason::Group);
+    (cart.group, cart.number) = (Some("staff"), Some(2));
+    let mut shop = asked("new_shop", FlagState::Off, "off", Reason::NoUnit);
+    (shop.other, shop.past) = (true, true);
+    let ads = asked("ads</td>\u{1b}", FlagState::Off, "off", Reason::Shed);
+    let mut flags = FlagsData::default();
+    flags.version = "77a1b2c3d4e5f607".to_owned();
+    flags.age_ns = 2_400_000_000;
+    flags.shed_from = Some(7);
+    flags.exposures = vec![search, cart, shop, ads];
+    flags
 }
 
 /// An N+1 over a shard, another over a cache, and what is not one: too few, or other callers.

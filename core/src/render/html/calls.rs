@@ -236,6 +236,9 @@ fn marks(out: &mut Markup, span: &SpanData) {
     if span.after_answer {
         out.raw(" <b class=\"warn\">after answer</b>");
     }
+    if span.dark {
+        out.raw(" <b class=\"warn\">dark</b>");
+    }
     let counts = &span.counts;
     let all = [
         (counts.hits, " hit", " hits"),

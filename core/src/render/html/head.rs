@@ -148,6 +148,7 @@ pub(super) fn facts(out: &mut Markup, profile: &ProfileData) {
         fact(out, "group", group);
     }
     optional(out, "seen by", facts.viewer.as_deref());
+    crate::render::flags::fact(out, profile);
     if let Some(bytes) = facts.bytes_out {
         out.raw(" &#xb7; ").int(bytes).raw(" bytes");
     }

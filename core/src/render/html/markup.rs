@@ -10,7 +10,7 @@ use crate::render::shown::is_unsafe_to_show;
 const RUN: usize = 40;
 
 /// Markup under construction.
-pub(super) struct Markup {
+pub(in crate::render) struct Markup {
     out: String,
 }
 
@@ -48,36 +48,36 @@ const fn classes() -> [Class; 256] {
 }
 
 impl Markup {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
+    pub(in crate::render) fn with_capacity(bytes: usize) -> Self {
         Self {
             out: String::with_capacity(bytes),
         }
     }
 
-    pub(super) fn into_string(self) -> String {
+    pub(in crate::render) fn into_string(self) -> String {
         self.out
     }
 
     /// Markup of ours, as it stands in the source.
-    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
+    pub(in crate::render) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.out.push_str(markup);
         self
     }
 
     /// Anybody's text, for an element or a quoted attribute.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub(in crate::render) fn text(&mut self, text: &str) -> &mut Self {
         self.escape(text, usize::MAX);
         self
     }
 
     /// As [`Self::text`], for an element only: long runs without white space may break.
-    pub(super) fn breakable(&mut self, text: &str) -> &mut Self {
+    pub(in crate::render) fn breakable(&mut self, text: &str) -> &mut Self {
         self.escape(text, RUN);
         self
     }
 
     /// A whole number.
-    pub(super) fn int(&mut self, number: impl Into<u64>) -> &mut Self {
+    pub(in crate::render) fn int(&mut self, number: impl Into<u64>) -> &mut Self {
         let mut digits = [0u8; 20];
         let mut rest: u64 = number.into();
         let mut used = 0;
@@ -96,14 +96,14 @@ impl Markup {
     }
 
     /// Nanoseconds as milliseconds with three decimals.
-    pub(super) fn ms(&mut self, nanoseconds: u64) -> &mut Self {
+    pub(in crate::render) fn ms(&mut self, nanoseconds: u64) -> &mut Self {
         let microseconds = nanoseconds / 1_000 + u64::from(nanoseconds % 1_000 >= 500);
         self.int(microseconds / 1_000).raw(".");
         self.padded(microseconds % 1_000, 3)
     }
 
     /// Nanoseconds as a person would say them: three digits and a unit.
-    pub(super) fn about(&mut self, nanoseconds: u64) -> &mut Self {
+    pub(in crate::render) fn about(&mut self, nanoseconds: u64) -> &mut Self {
         let tenths_of =
             |unit: u64| nanoseconds / (unit / 10) + nanoseconds % (unit / 10) * 2 / (unit / 10);
         match nanoseconds {
@@ -115,7 +115,7 @@ impl Markup {
     }
 
     /// A part of a whole as an SVG length: `12.34%`.
-    pub(super) fn percent(&mut self, part: u64, whole: u64) -> &mut Self {
+    pub(in crate::render) fn percent(&mut self, part: u64, whole: u64) -> &mut Self {
         let whole = u128::from(whole.max(1));
         let hundredths = (u128::from(part) * 10_000 / whole).min(10_000) as u64;
         self.int(hundredths / 100).raw(".");
@@ -123,12 +123,12 @@ impl Markup {
     }
 
     /// A number given in tenths, with its decimal.
-    pub(super) fn tenths(&mut self, tenths: u64) -> &mut Self {
+    pub(in crate::render) fn tenths(&mut self, tenths: u64) -> &mut Self {
         self.int(tenths / 10).raw(".").int(tenths % 10)
     }
 
     /// A number with at least so many digits.
-    pub(super) fn padded(&mut self, number: u64, digits: u32) -> &mut Self {
+    pub(in crate::render) fn padded(&mut self, number: u64, digits: u32) -> &mut Self {
         for power in (1..digits).rev() {
             if number < 10u64.saturating_pow(power) {
                 self.out.push('0');

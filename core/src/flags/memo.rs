@@ -1,0 +1,313 @@
+//! What a request has decided so far: one word a flag, found in a load or two.
+//!
+//! The first decisions lie in the slot itself; further ones in tables that a slot is given when it
+//! first needs them and keeps. Anybody may read at any time, without a lock: a word is written
+//! whole. Who writes holds the lock of the slot's facts. Like lanes, tables are never freed, so a
+//! reader that comes too late reads an old word and finds by the slot's generation that it did.
+
+use super::decision::Packed;
+use crate::fork::Forever;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Decisions that lie in the slot.
+const INLINE: usize = 16;
+/// Sizes of the further tables.
+const FURTHER: [usize; 3] = [64, 512, 4_096];
+/// A decision lies at most so far from where its number says.
+const WINDOW: usize = 8;
+/// It was decided again since: no answer, but still an exposure.
+const PAST: u64 = 1 << 63;
+/// What tells flags apart.
+const KEY: u64 = PAST | 0xffff;
+
+/// One decision.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    /// A packed decision; 0 is free.
+    word: AtomicU64,
+    /// How often it was read.
+    count: AtomicU32,
+    /// The how-manyth of the request.
+    order: AtomicU32,
+}
+
+impl Entry {
+    /// One more read. Two threads of one request that read the same flag at the same instant may
+    /// count one: a lock would cost ten times the read.
+    #[inline(always)]
+    pub(crate) fn count(&self) {
+        let count = self.count.load(Ordering::Relaxed);
+        self.count.store(count.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.word.store(0, Ordering::Relaxed);
+        self.count.store(0, Ordering::Relaxed);
+    }
+}
+
+struct Table {
+    entries: Box<[Entry]>,
+    used: AtomicU32,
+}
+
+/// The decisions of one slot.
+pub(crate) struct Memo {
+    /// Which publication the request decides by.
+    sequence: AtomicU64,
+    first: [Entry; INLINE],
+    /// How many decisions there are, in all tables.
+    used: AtomicU32,
+    further: [Forever<Table>; FURTHER.len()],
+}
+
+/// An exposure as it is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) decided: Packed,
+    pub(crate) count: u32,
+    pub(crate) past: bool,
+    order: u32,
+}
+
+impl Memo {
+    pub(crate) fn new() -> Self {
+        Self {
+            sequence: AtomicU64::new(0),
+            first: std::array::from_fn(|_| Entry::default()),
+            used: AtomicU32::new(0),
+            further: [const { Forever::empty() }; FURTHER.len()],
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_sequence(&self, sequence: u64) {
+        self.sequence.store(sequence, Ordering::Relaxed);
+    }
+
+    /// What was decided about a flag.
+    #[inline(always)]
+    pub(crate) fn find(&self, flag: u16) -> Option<(Packed, &Entry)> {
+        let key = u64::from(flag);
+        let entry = self.first.get(usize::from(flag) % INLINE)?;
+        let word = entry.word.load(Ordering::Acquire);
+        if word & KEY == key {
+            return Some((Packed(word), entry));
+        }
+        if word == 0 {
+            return None;
+        }
+        self.find_further(key)
+    }
+
+    #[inline(never)]
+    fn find_further(&self, key: u64) -> Option<(Packed, &Entry)> {
+        for entries in self.tables() {
+            for entry in window(entries, key) {
+                let word = entry.word.load(Ordering::Acquire);
+                if word & KEY == key {
+                    return Some((Packed(word), entry));
+                }
+                if word == 0 {
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &[Entry]> {
+        let further = self.further.iter().map_while(Forever::get);
+        std::iter::once(self.first.as_slice()).chain(further.map(|table| &*table.entries))
+    }
+
+    /// Keeps a decision, counted once. `false` where there is no room. The caller holds the lock of
+    /// the slot's facts, and has not found the flag.
+    pub(crate) fn insert(&self, decided: Packed) -> bool {
+        let word = decided.0;
+        let key = word & KEY;
+        // Decided again as it was before it was put aside: the same exposure goes on.
+        let before = self.tables().find_map(|entries| {
+            window(entries, key).find(|entry| entry.word.load(Ordering::Relaxed) == word | PAST)
+        });
+        if let Some(entry) = before {
+            entry.count();
+            entry.word.store(word, Ordering::Release);
+            return true;
+        }
+        let free = |entries: &[Entry]| {
+            let put = |entry: &Entry| {
+                if entry.word.load(Ordering::Relaxed) != 0 {
+                    return false;
+                }
+                let order = self.used.load(Ordering::Relaxed);
+                self.used.store(order + 1, Ordering::Relaxed);
+                entry.order.store(order, Ordering::Relaxed);
+                entry.count.store(1, Ordering::Relaxed);
+                entry.word.store(word, Ordering::Release);
+                true
+            };
+            window(entries, key).any(put)
+        };
+        if free(&self.first) {
+            return true;
+        }
+        for (place, size) in self.further.iter().zip(FURTHER) {
+            let table = match place.get() {
+                Some(table) => table,
+                None => {
+                    let entries = std::iter::repeat_with(Entry::default).take(size).collect();
+                    let used = AtomicU32::new(0);
+                    let table: &'static Table = Box::leak(Box::new(Table { entries, used }));
+                    place.replace(table);
+                    table
+                }
+            };
+            if free(&table.entries) {
+                let used = table.used.load(Ordering::Relaxed);
+                table.used.store(used + 1, Ordering::Relaxed);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Puts decisions aside, to be made again when they are next asked for. The caller holds the
+    /// lock of the slot's facts.
+    pub(crate) fn put_aside(&self, which: impl Fn(Packed) -> bool) {
+        for entry in self.tables().flatten() {
+            let word = entry.word.load(Ordering::Relaxed);
+            if word != 0 && word & PAST == 0 && which(Packed(word)) {
+                entry.word.store(word | PAST, Ordering::Release);
+            }
+        }
+    }
+
+    /// All decisions, in the order in which they were made.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        if self.used.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        let read = |entry: &Entry| {
+            let word = entry.word.load(Ordering::Acquire);
+            (word != 0).then(|| Seen {
+                decided: Packed(word & !PAST),
+                count: entry.count.load(Ordering::Relaxed),
+                past: word & PAST != 0,
+                order: entry.order.load(Ordering::Relaxed),
+            })
+        };
+        let mut seen: Vec<Seen> = self.tables().flatten().filter_map(read).collect();
+        seen.sort_by_key(|seen| seen.order);
+        seen
+    }
+
+    /// Ready for the slot's next request.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        if self.used.load(Ordering::Relaxed) != 0 {
+            self.clear_used();
+        }
+    }
+
+    #[inline(never)]
+    fn clear_used(&self) {
+        self.used.store(0, Ordering::Relaxed);
+        self.first.iter().for_each(Entry::clear);
+        for table in self.further.iter().map_while(Forever::get) {
+            if table.used.swap(0, Ordering::Relaxed) != 0 {
+                table.entries.iter().for_each(Entry::clear);
+            }
+        }
+    }
+}
+
+/// Where a flag's decision may lie in a table.
+fn window(entries: &[Entry], key: u64) -> impl Iterator<Item = &Entry> {
+    let mask = entries.len() - 1;
+    let start = key as usize & 0xffff;
+    (0..WINDOW).filter_map(move |offset| entries.get((start + offset) & mask))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memo;
+    use crate::flags::decision::{Packed, Reason, State};
+    use crate::flags::names::Word;
+
+    fn packed(flag: u16, reason: Reason) -> Packed {
+        Packed::new(flag, State::On, Word::ON, reason)
+    }
+
+    fn found(memo: &Memo, flag: u16) -> Option<Packed> {
+        memo.find(flag).map(|(decided, _)| decided)
+    }
+
+    #[test]
+    fn what_was_kept_is_found_however_many_there_are() {
+        let memo = Memo::new();
+        let flags: Vec<u16> = (1..=2_000).map(|n| n * 7).collect();
+        for &flag in &flags {
+            assert_eq!(found(&memo, flag), None, "{flag}");
+            assert!(memo.insert(packed(flag, Reason::On)), "{flag}");
+        }
+        for &flag in &flags {
+            assert_eq!(found(&memo, flag), Some(packed(flag, Reason::On)));
+        }
+        assert_eq!(found(&memo, 3), None);
+        let order: Vec<u16> = memo.seen().iter().map(|seen| seen.decided.flag()).collect();
+        assert_eq!(order, flags);
+        memo.clear();
+        assert!(memo.seen().is_empty());
+        assert!(flags.iter().all(|&flag| found(&memo, flag).is_none()));
+    }
+
+    #[test]
+    fn flags_that_fall_on_one_place_are_bounded_not_lost_silently() {
+        let memo = Memo::new();
+        let kept = (1..=15).filter(|n| memo.insert(packed(n * 4_096, Reason::On)));
+        assert_eq!(kept.count(), 15);
+        for n in 1..=15_u16 {
+            assert!(found(&memo, n * 4_096).is_some(), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_full_memo_says_so() {
+        let memo = Memo::new();
+        let kept = (1..=u16::MAX).filter(|flag| memo.insert(packed(*flag, Reason::On)));
+        assert_eq!(kept.count(), 16 + 64 + 512 + 4_096);
+    }
+
+    #[test]
+    fn what_is_decided_again_goes_on_or_is_another_exposure() {
+        let memo = Memo::new();
+        assert!(memo.insert(packed(5, Reason::Percent)));
+        memo.put_aside(|_| true);
+        assert_eq!(found(&memo, 5), None);
+        assert!(memo.insert(packed(5, Reason::Percent)));
+        let [only] = memo.seen()[..] else {
+            panic!("{:?}", memo.seen())
+        };
+        assert_eq!((only.count, only.past), (2, false));
+        memo.put_aside(|_| true);
+        assert!(memo.insert(packed(5, Reason::User)));
+        let [first, second] = memo.seen()[..] else {
+            panic!("{:?}", memo.seen())
+        };
+        assert_eq!(
+            (first.decided.reason(), first.past),
+            (Reason::Percent, true)
+        );
+        assert_eq!(
+            (second.decided.reason(), second.past),
+            (Reason::User, false)
+        );
+        assert_eq!(found(&memo, 5), Some(packed(5, Reason::User)));
+    }
+}
