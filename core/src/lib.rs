@@ -65,6 +65,7 @@ pub mod gate;
 pub mod handle;
 pub mod inject;
 mod lane;
+pub mod notes;
 pub mod profile;
 mod profiler;
 pub mod render;
@@ -73,6 +74,7 @@ mod scope;
 mod stats;
 pub mod table;
 mod text;
+mod trace_context;
 
 pub use category::{AsCategory, Category, CategoryId, Dialect, Kind};
 pub use clock::Clock;
@@ -82,11 +84,13 @@ pub use error::Error;
 pub use facts::Facts;
 pub use gate::Gate;
 pub use lane::span::{Span, SpanFuture};
+pub use notes::{Note, NoteValue};
 pub use profile::{Caller, Counts, Hook, Outcome, ProfileData, RequestKind, SpanData, State};
 pub use profiler::{Profiler, ProfilerBuilder, Record};
 pub use request::{Entered, InRequest, Profile, Request, RequestNumber};
-pub use scope::{current, scope, span};
+pub use scope::{current, note, scope, span};
 pub use stats::Stats;
+pub use trace_context::TraceContext;
 
 /// The README's Rust, compiled and run with the crate's own examples.
 #[cfg(doctest)]

@@ -6,6 +6,7 @@ use crate::facts::{Facts, Late};
 use crate::lane::slot::{self, Held};
 use crate::lane::span::{self, Span};
 use crate::lane::{Call, ROOT, context, process, read, site};
+use crate::notes::NoteValue;
 use crate::profile::{FactsData, Outcome, ProfileData, RequestKind, State};
 use crate::profiler::Shared;
 use crate::render;
@@ -290,6 +291,28 @@ impl Request {
         self.set(Late::Error(error));
     }
 
+    /// A header of the answer, where a configured format names it
+    /// ([`Profiler::wanted_headers`](crate::Profiler::wanted_headers)).
+    pub fn answer_header(&self, name: &str, value: impl AsRef<[u8]>) {
+        self.set(Late::AnswerHeader(name, value.as_ref()));
+    }
+
+    /// Sets a note: a named value for the request's line in the log. The last value of a name
+    /// wins. See [`notes`](crate::notes) for what is allowed; what is not is counted
+    /// ([`Stats::lost_notes`](crate::Stats::lost_notes)) and otherwise nothing happens.
+    ///
+    /// ```
+    /// # let request = ioprofiler::Request::none();
+    /// request.note("user_id", 5020244);
+    /// request.note("cart", "3 things");
+    /// ```
+    #[inline]
+    pub fn note<'v>(&self, name: &str, value: impl Into<NoteValue<&'v str>>) {
+        if let Some(live) = self.mine() {
+            live.held.slot.note(live.generation, name, value.into());
+        }
+    }
+
     /// The answer's status, where it is known before the end, for snapshots.
     pub fn set_status(&self, status: u16) {
         if let Some(live) = self.mine() {
@@ -406,8 +429,13 @@ pub(crate) fn build(held: &Held, profiler: &Shared, scale: &Scale, until: u64) -
     let answered_at = slot.answered_at.load(Ordering::Relaxed);
     let (spans, totals) = read::calls(held, scale, until);
     let calls: u64 = totals.iter().map(|total| total.calls).sum();
-    let (id, parent_id, facts) = slot.facts().map_or_else(Default::default, |facts| {
-        (facts.id(), facts.parent_id(), facts.data())
+    let (id, parent_id, facts, notes) = slot.facts().map_or_else(Default::default, |facts| {
+        (
+            facts.id(),
+            facts.parent_id(),
+            facts.data(),
+            facts.notes.data(),
+        )
     });
     let facts = FactsData {
         status: slot.status(),
@@ -439,6 +467,7 @@ pub(crate) fn build(held: &Held, profiler: &Shared, scale: &Scale, until: u64) -
         recorded: slot.was_recorded(),
         clock_suspect: scale.suspect_since(begun_at),
         own_cost_ns: clock::span_cost().saturating_mul(calls),
+        notes,
         hooks: profiler.hooks(),
         calls_outside: profiler.calls_outside(),
     }

@@ -39,6 +39,9 @@ pub struct Stats {
     pub busy: u64,
     /// Facts set after their request, or lost to another thread.
     pub lost_facts: u64,
+    /// Notes that were not taken: after their request, beyond 64 names, or under a name that is
+    /// none.
+    pub lost_notes: u64,
     /// Names that became `other`, because a process has at most 1,024 categories.
     pub categories_overflowed: u64,
     /// Finished requests that wait for the collector.
@@ -82,6 +85,7 @@ impl Stats {
         stats.unlisted = count(&counters.unlisted);
         stats.untimed = count(&counters.untimed);
         stats.late_spans = count(&counters.late_spans);
+        stats.lost_notes = count(&counters.lost_notes);
         stats.stale_handles = count(&counters.stale_handles);
         stats.busy = count(&counters.busy);
         stats

@@ -70,6 +70,11 @@ impl Report {
                 "calls begun or ended after their request",
                 stats.late_spans,
             ),
+            (
+                "misuse",
+                "notes not taken: after their request, beyond 64, or not a name",
+                stats.lost_notes,
+            ),
             ("misuse", "stale or doubled handles", stats.stale_handles),
             (
                 "queue",

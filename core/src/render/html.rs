@@ -20,6 +20,7 @@
 //! | `total` | `data-name` (`TOTAL CALLS`, `TOTAL PAGE EXEC`, `I/O WALL`, `OTHER`), `data-time`; the first one `data-calls` `data-self` as well |
 //! | `call` | `data-category` `data-start` `data-time` `data-outcome` `data-depth`; the whole detail is the text of the row's `[data-detail]` |
 //! | `repeated` | `data-category` `data-calls` `data-time` |
+//! | `note` | `data-name` `data-value` |
 //! | `hook` | `data-name` `data-hooked` (`yes`, `no`) |
 //!
 //! `<ioprofiler-panel>` itself has `data-request`, the request's id.
@@ -151,6 +152,7 @@ fn body(out: &mut Markup, profile: &ProfileData, table: &Table) {
     totals::repeated(out, profile, table);
     out.raw("</div>");
     calls::list(out, profile, table);
+    foot::notes(out, profile);
     foot::hooks(out, profile);
     foot::ticket(out, profile);
     foot::own_cost(out, profile);
