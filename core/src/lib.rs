@@ -80,6 +80,7 @@ mod trace_context;
 
 pub use category::{AsCategory, Category, CategoryId, Dialect, Kind};
 pub use clock::Clock;
+pub use collect::sink::access_log::AccessLog;
 pub use collect::sink::memory::MemorySink;
 pub use collect::{Ended, LogEvent, Sink};
 pub use error::Error;
@@ -89,7 +90,7 @@ pub use lane::span::{Span, SpanFuture};
 pub use log_format::{LogFormat, NoteFormat};
 pub use notes::{Note, NoteValue};
 pub use profile::{Caller, Counts, Hook, Outcome, ProfileData, RequestKind, SpanData, State};
-pub use profiler::{Profiler, ProfilerBuilder, Record};
+pub use profiler::{Profiler, ProfilerBuilder, Record, WantedHeaders};
 pub use request::{Entered, InRequest, Profile, Request, RequestNumber};
 pub use scope::{current, note, scope, span};
 pub use stats::Stats;

@@ -1,12 +1,13 @@
 //! One unit of work under observation, from its begin to its one end.
 
+mod notes;
+
 use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock::{self, Scale};
 use crate::facts::{Facts, Late};
 use crate::lane::slot::{self, Held};
 use crate::lane::span::{self, Span};
 use crate::lane::{Call, ROOT, context, process, read, site};
-use crate::notes::NoteValue;
 use crate::profile::{FactsData, Outcome, ProfileData, RequestKind, State};
 use crate::profiler::Shared;
 use crate::render;
@@ -291,28 +292,6 @@ impl Request {
         self.set(Late::Error(error));
     }
 
-    /// A header of the answer, where a configured format names it
-    /// ([`Profiler::wanted_headers`](crate::Profiler::wanted_headers)).
-    pub fn answer_header(&self, name: &str, value: impl AsRef<[u8]>) {
-        self.set(Late::AnswerHeader(name, value.as_ref()));
-    }
-
-    /// Sets a note: a named value for the request's line in the log. The last value of a name
-    /// wins. See [`notes`](crate::notes) for what is allowed; what is not is counted
-    /// ([`Stats::lost_notes`](crate::Stats::lost_notes)) and otherwise nothing happens.
-    ///
-    /// ```
-    /// # let request = ioprofiler::Request::none();
-    /// request.note("user_id", 5020244);
-    /// request.note("cart", "3 things");
-    /// ```
-    #[inline]
-    pub fn note<'v>(&self, name: &str, value: impl Into<NoteValue<&'v str>>) {
-        if let Some(live) = self.mine() {
-            live.held.slot.note(live.generation, name, value.into());
-        }
-    }
-
     /// The answer's status, where it is known before the end, for snapshots.
     pub fn set_status(&self, status: u16) {
         if let Some(live) = self.mine() {
@@ -335,7 +314,13 @@ impl Request {
         };
         let scale = Scale::now();
         live.held.slot.answer(scale.ticks());
-        Profile::ready(build(&live.held, live.profiler, &scale, scale.ticks()))
+        Profile::ready(build(
+            &live.held,
+            live.profiler,
+            &scale,
+            scale.ticks(),
+            What::All,
+        ))
     }
 
     /// Ends the request, once: the body has ended. Later calls change nothing, and give what the
@@ -366,6 +351,7 @@ impl Request {
         Profile {
             held: open.map(|held| (held, live.profiler)),
             data: OnceLock::new(),
+            about: OnceLock::new(),
         }
     }
 
@@ -422,12 +408,29 @@ fn made_up_id(held: &Held, profiler: &Shared) -> String {
     )
 }
 
+/// How much of a request is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    All,
+    /// All but its calls.
+    About,
+}
+
 /// What a request has done, up to a tick.
-pub(crate) fn build(held: &Held, profiler: &Shared, scale: &Scale, until: u64) -> ProfileData {
+pub(crate) fn build(
+    held: &Held,
+    profiler: &Shared,
+    scale: &Scale,
+    until: u64,
+    what: What,
+) -> ProfileData {
     let slot = held.slot;
     let begun_at = slot.begun_at.load(Ordering::Relaxed);
     let answered_at = slot.answered_at.load(Ordering::Relaxed);
-    let (spans, totals) = read::calls(held, scale, until);
+    let (spans, totals) = match what {
+        What::All => read::calls(held, scale, until),
+        What::About => Default::default(),
+    };
     let calls: u64 = totals.iter().map(|total| total.calls).sum();
     let (id, parent_id, facts, notes) = slot.facts().map_or_else(Default::default, |facts| {
         (
@@ -519,6 +522,7 @@ pub struct Profile {
     held: Option<(Held, &'static Shared)>,
     // Boxed, so that a profile which nobody reads is moved in a few words.
     data: OnceLock<Box<ProfileData>>,
+    about: OnceLock<Box<ProfileData>>,
 }
 
 impl Profile {
@@ -526,6 +530,7 @@ impl Profile {
         Self {
             held: None,
             data: OnceLock::from(Box::new(data)),
+            about: OnceLock::new(),
         }
     }
 
@@ -533,26 +538,33 @@ impl Profile {
         Self {
             held: Some((held, profiler)),
             data: OnceLock::new(),
+            about: OnceLock::new(),
         }
     }
 
     /// The data, built now if this is the first look.
     #[must_use]
     pub fn data(&self) -> &ProfileData {
-        self.data.get_or_init(|| {
-            let data = self
-                .held
-                .as_ref()
-                .map_or_else(ProfileData::default, |(held, profiler)| {
-                    build(
-                        held,
-                        profiler,
-                        &Scale::now(),
-                        held.slot.ended_at.load(Ordering::Relaxed),
-                    )
-                });
-            Box::new(data)
-        })
+        self.data.get_or_init(|| self.build(What::All))
+    }
+
+    /// The data without its calls: `spans` and `totals` are empty. Of a finished request this
+    /// costs a fraction of [`Profile::data`]; where that was built already, it is that, calls
+    /// and all.
+    #[must_use]
+    pub fn about(&self) -> &ProfileData {
+        match self.data.get() {
+            Some(data) => data,
+            None => self.about.get_or_init(|| self.build(What::About)),
+        }
+    }
+
+    fn build(&self, what: What) -> Box<ProfileData> {
+        let Some((held, profiler)) = &self.held else {
+            return Box::default();
+        };
+        let ended_at = held.slot.ended_at.load(Ordering::Relaxed);
+        Box::new(build(held, profiler, &Scale::now(), ended_at, what))
     }
 
     /// The call list and the table, as text for a terminal. Holds SQL and keys: for those whom the

@@ -48,6 +48,14 @@ pub struct Stats {
     pub queued: u64,
     /// Finished requests that no sink saw, because the queue was full or shut down.
     pub queue_dropped: u64,
+    /// Lines of access logs that were written.
+    pub log_written: u64,
+    /// Lines that were not, because the queue was full.
+    pub log_dropped: u64,
+    /// Lines that were not, because the file, the disk or the pipe would not take them.
+    pub log_failed: u64,
+    /// Lines to a pipe that were cut to 4,096 bytes.
+    pub log_cut: u64,
     /// Panics of sinks and callbacks, caught.
     pub panics: u64,
     /// Requests that asked for their profile and were refused, by reason.
@@ -64,6 +72,10 @@ impl Stats {
             categories_overflowed: crate::category::overflowed(),
             queued: collected.queued,
             queue_dropped: collected.dropped,
+            log_written: shared.log_lines(|log| &log.written),
+            log_dropped: shared.log_lines(|log| &log.dropped),
+            log_failed: shared.log_lines(|log| &log.failed),
+            log_cut: shared.log_lines(|log| &log.cut),
             panics: collected.panics,
             calls_outside,
             refused,

@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEvent {
-    /// What kind of thing: `gate`, `limit`, `misuse`, `queue`, `panic`.
+    /// What kind of thing: `gate`, `limit`, `misuse`, `queue`, `log`, `panic`.
     pub kind: &'static str,
     /// One line.
     pub message: String,
@@ -80,6 +80,16 @@ impl Report {
                 "queue",
                 "finished requests dropped: the queue was full",
                 stats.queue_dropped,
+            ),
+            (
+                "log",
+                "lines of the access log dropped: the queue was full",
+                stats.log_dropped,
+            ),
+            (
+                "log",
+                "lines of the access log lost: they could not be written",
+                stats.log_failed,
             ),
             (
                 "panic",

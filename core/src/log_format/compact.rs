@@ -66,8 +66,8 @@ impl NoteFormat {
                             fields.push(Vec::new());
                         }
                         let mut escaped = Vec::new();
-                        escape_note(part.replace(';', "").as_bytes(), &mut escaped);
-                        if !part.is_empty() && escaped.contains(&b'%') && part != "-" {
+                        escape_note(part.as_bytes(), &mut escaped);
+                        if escaped.contains(&b'%') && part != "-" {
                             return Err(wrong(
                                 "only letters, digits, spaces and . _ ~ : ; , / @ + = - may stand \
                                  between directives",

@@ -3,14 +3,17 @@
 //! Two alphabets. **Apache's**: what `ap_escape_logitem` of Apache 2.4 does, byte for byte. **That of
 //! notes**: only characters that Apache, nginx, HAProxy, gunicorn and morgan all write as they are;
 //! everything else as `%XX`. A lone `-` is escaped, because it means absent, and so is a lone `~`,
-//! which marks a cut note; an empty text is absent.
+//! which marks a cut note; an empty text is absent. A `;` stands as it is, so that an application
+//! can note a list of its own; in an item of a list that is ready made it is escaped.
 
 use std::borrow::Cow;
 
-/// For each byte, whether it stands as it is: bit 0 in Apache's alphabet, bit 1 in that of notes.
+/// For each byte, in which alphabets it stands as it is.
 static PLAIN: [u8; 256] = plain();
 const APACHE: u8 = 1;
 const NOTE: u8 = 2;
+/// Of items of a list, and what they are made of.
+const ITEM: u8 = 4;
 
 const fn plain() -> [u8; 256] {
     let mut table = [0; 256];
@@ -22,9 +25,12 @@ const fn plain() -> [u8; 256] {
         }
         let is_mark = matches!(
             byte,
-            b'.' | b'_' | b'~' | b':' | b',' | b'/' | b'@' | b'+' | b'=' | b'-'
+            b'.' | b'_' | b'~' | b',' | b'/' | b'@' | b'+' | b'=' | b'-'
         );
         if byte.is_ascii_alphanumeric() || is_mark {
+            plain |= NOTE | ITEM;
+        }
+        if byte == b':' || byte == b';' {
             plain |= NOTE;
         }
         // A const fn has no iterators, and `byte` is below 128.
@@ -65,15 +71,21 @@ pub fn escape_apache(text: &[u8], line: &mut Vec<u8>) {
 
 /// Appends the value of a note in the alphabet of notes; `-` where it is empty.
 pub fn escape_note(text: &[u8], line: &mut Vec<u8>) {
-    let percent = |byte: u8, line: &mut Vec<u8>| {
-        line.push(b'%');
-        push_hex(byte, b"0123456789ABCDEF", line);
-    };
     match text {
         [] => line.push(b'-'),
-        [lone @ (b'-' | b'~')] => percent(*lone, line),
-        text => escape(text, NOTE, line, percent),
+        [lone @ (b'-' | b'~')] => push_percent(*lone, line),
+        text => escape(text, NOTE, line, push_percent),
     }
+}
+
+/// Appends a part of an item of a list: as a note, and without `;` and `:`.
+pub(super) fn escape_item(text: &[u8], line: &mut Vec<u8>) {
+    escape(text, ITEM, line, push_percent);
+}
+
+fn push_percent(byte: u8, line: &mut Vec<u8>) {
+    line.push(b'%');
+    push_hex(byte, b"0123456789ABCDEF", line);
 }
 
 #[inline]
@@ -185,11 +197,14 @@ mod tests {
             r#"a \"b\\\r\n\t\b\v\x0c\x1b\x7f\xff\x00"#
         );
         assert_eq!(apache("é".as_bytes()), r"\xc3\xa9");
-        assert_eq!(note(b"a b;c%d\"\xff\0-~"), "a%20b%3Bc%25d%22%FF%00-~");
+        assert_eq!(note(b"a b;c%d\"\xff\0-~"), "a%20b;c%25d%22%FF%00-~");
         assert_eq!(
             (note(b""), note(b"-"), note(b"~"), note(b"--")),
             ("-".into(), "%2D".into(), "%7E".into(), "--".into())
         );
+        let mut item = Vec::new();
+        escape_item(b"a;b:c-", &mut item);
+        assert_eq!(item, b"a%3Bb%3Ac-");
         assert_eq!(note(b"A-Z.a_z~0:9,/@+=-"), "A-Z.a_z~0:9,/@+=-");
     }
 
@@ -210,7 +225,7 @@ mod tests {
             prop_assert!(escaped.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
             prop_assert_eq!(&*unescape_apache(escaped.as_bytes()), text.as_slice());
             let escaped = note(&text);
-            prop_assert!(escaped.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\;".contains(&byte)));
+            prop_assert!(escaped.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte)));
             let read = unescape_note(escaped.as_bytes()).unwrap_or_default();
             prop_assert_eq!(&*read, text.as_slice());
         }

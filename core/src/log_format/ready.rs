@@ -1,7 +1,7 @@
 //! The notes of a line: what the application set under a name, else what is ready made.
 
 use super::directive::{Writing, push_padded};
-use super::escape::escape_note;
+use super::escape::{escape_item, escape_note};
 use crate::category::Kind;
 use crate::notes::NoteValue;
 use crate::profile::ProfileData;
@@ -152,9 +152,9 @@ impl Ready {
             }
             Self::AbReasons => numbered(data, line, |exposure, line| line.push(exposure.reason)),
             Self::Flags => join(exposures(data), line, |exposure, line| {
-                escape_note(exposure.flag.as_bytes(), line);
+                escape_item(exposure.flag.as_bytes(), line);
                 line.push(b':');
-                escape_note(exposure.variant.as_bytes(), line);
+                escape_item(exposure.variant.as_bytes(), line);
             }),
             Self::FlagsVersion | Self::Shed => line.push(b'-'),
             Self::UserId => text(facts.user.as_deref(), line),
