@@ -165,7 +165,7 @@ impl Visit {
         B: Body<Data = Bytes>,
         B::Error: fmt::Display,
     {
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         self.ending.answered(head.status.as_u16());
         self.take_grpc_route(&head);
         let form = self.asked.take().and_then(|asked| {
@@ -178,6 +178,7 @@ impl Visit {
         });
         match form.map(|form| self.aim(form, &head, &body)) {
             None => {
+                answer::leaving(&mut head.headers, self.ending.request(), &self.options);
                 self.ending.request().first_byte();
                 let wire = self.wire(&head);
                 let body = ProfiledBody::own(body, self.ending, wire);
@@ -272,6 +273,7 @@ impl Visit {
             &profile,
             Some(reason),
         );
+        answer::leaving(&mut head.headers, self.ending.request(), &self.options);
         let wire = self.wire(&head);
         Response::from_parts(head, body(self.ending, wire))
     }
@@ -307,6 +309,7 @@ impl Visit {
             &profile,
             not_shown,
         );
+        answer::leaving(&mut head.headers, self.ending.request(), &self.options);
         Response::from_parts(head, ProfiledBody::made(page, trailers, self.ending))
     }
 }
