@@ -122,19 +122,42 @@ impl LineReader {
     /// The line is not of this format; `values` then holds what was read before.
     pub fn read<'l>(&self, line: &'l [u8], values: &mut Vec<&'l [u8]>) -> Result<(), Malformed> {
         values.clear();
-        let mut rest = line
-            .strip_prefix(self.first.as_slice())
-            .ok_or(Malformed { field: 0 })?;
+        self.each(line, |from, to| {
+            values.push(line.get(from..to).unwrap_or_default());
+        })
+    }
+
+    /// As [`LineReader::read`], with the places of the values in the line: from where, to where.
+    ///
+    /// # Errors
+    /// As [`LineReader::read`].
+    pub fn read_places(
+        &self,
+        line: &[u8],
+        places: &mut Vec<(usize, usize)>,
+    ) -> Result<(), Malformed> {
+        places.clear();
+        self.each(line, |from, to| places.push((from, to)))
+    }
+
+    #[inline]
+    fn each(&self, line: &[u8], mut take: impl FnMut(usize, usize)) -> Result<(), Malformed> {
+        if !line.starts_with(&self.first) {
+            return Err(Malformed { field: 0 });
+        }
+        let mut at = self.first.len();
         for (number, field) in self.fields.iter().enumerate() {
             let malformed = Malformed { field: number };
+            let rest = line.get(at..).ok_or(malformed)?;
             let length = field.length(rest).ok_or(malformed)?;
-            let (value, behind) = rest.split_at_checked(length).ok_or(malformed)?;
-            values.push(value);
-            rest = behind
-                .strip_prefix(field.after.as_slice())
-                .ok_or(malformed)?;
+            let behind = rest.get(length..).ok_or(malformed)?;
+            if !behind.starts_with(&field.after) {
+                return Err(malformed);
+            }
+            take(at, at + length);
+            at += length + field.after.len();
         }
-        if rest.is_empty() {
+        if at == line.len() {
             Ok(())
         } else {
             let field = self.fields.len();
