@@ -19,6 +19,8 @@ pub(crate) struct Histogram {
     spread: f64,
     least: f64,
     most: f64,
+    /// Some number was not whole.
+    broken: bool,
     /// The number of the first bucket that is kept.
     first: usize,
     buckets: Vec<u32>,
@@ -36,6 +38,7 @@ impl Histogram {
         } else {
             (self.least, self.most) = (self.least.min(number), self.most.max(number));
         }
+        self.broken |= number.fract() != 0.0;
         let bucket = bucket(number);
         if let Some(count) = bucket
             .checked_sub(self.first)
@@ -92,8 +95,13 @@ impl Histogram {
             seen += u64::from(*count);
             seen >= wanted
         });
-        let middle = middle(self.first + found?);
-        Some(middle.clamp(self.least, self.most))
+        let (low, middle) = low_and_middle(self.first + found?);
+        let near = match self.broken {
+            true => middle,
+            // The only whole number of a narrow bucket, or one of a wide one.
+            false => low.ceil().max(middle.floor()),
+        };
+        Some(near.clamp(self.least, self.most))
     }
 }
 
@@ -152,16 +160,16 @@ fn bucket(number: f64) -> usize {
     (1 + (number.min(LARGEST).to_bits() >> SHIFT) - BASE) as usize
 }
 
-fn middle(bucket: usize) -> f64 {
+fn low_and_middle(bucket: usize) -> (f64, f64) {
     if bucket == 0 {
-        return 0.0;
+        return (0.0, 0.0);
     }
     let bits = BASE + bucket as u64 - 1;
     let (low, high) = (
         f64::from_bits(bits << SHIFT),
         f64::from_bits((bits + 1) << SHIFT),
     );
-    low + (high - low) / 2.0
+    (low, low + (high - low) / 2.0)
 }
 
 #[cfg(test)]
@@ -193,6 +201,15 @@ mod tests {
         assert_eq!(histogram.most(), sorted.last().copied());
         let mean: f64 = sorted.iter().sum::<f64>() / 10_000.0;
         assert!((histogram.mean().unwrap() - mean).abs() < 1e-6);
+    }
+
+    #[test]
+    fn whole_numbers_stay_whole() {
+        let histogram = of((1..=128).map(f64::from));
+        assert_eq!(histogram.percentile(0.5), Some(64.0));
+        assert_eq!(of([60.0, 60.0, 70.0]).percentile(0.5), Some(60.0));
+        let large = of([1_000_001.0, 1_000_003.0, 1_000_005.0]).percentile(0.5);
+        assert_eq!(large.map(f64::fract), Some(0.0));
     }
 
     #[test]
