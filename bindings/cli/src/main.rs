@@ -16,6 +16,7 @@
 )]
 
 mod gate;
+mod log;
 mod options;
 mod time;
 mod token;
@@ -34,6 +35,7 @@ usage: ioprofiler AREA DEED [OPTIONS]
   token check   say whether a token is good, and if not, which part fails
   gate open     open the gate \"this-machine\" of this user, for development
   gate close    close it again
+  log stats     what an access log adds up to: rates, percentiles, A/B tests
 
   --help        this text; after an area: all about it
   --version     the version
@@ -73,6 +75,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
     match area.as_deref() {
         Some("token") => token::run(options),
         Some("gate") => gate::run(options),
+        Some("log") => log::run(options),
         None if options.wants_version() => Ok(Done::said(concat!(
             "ioprofiler ",
             env!("CARGO_PKG_VERSION"),
@@ -81,7 +84,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
         None if options.wants_help() => Ok(Done::said(HELP)),
         None => Err(Wrong::Usage(format!("nothing to do\n\n{HELP}"))),
         Some(other) => Err(Wrong::Usage(format!(
-            "{other:?} is not known; allowed: token, gate"
+            "{other:?} is not known; allowed: token, gate, log"
         ))),
     }
 }
