@@ -170,19 +170,55 @@ const FIXED: usize = At::Traceparent as usize + 1;
 pub(crate) struct StoredFacts {
     kind: RequestKind,
     buffer: String,
-    ends: [Option<(u32, u32)>; FIXED],
+    /// Which texts there are: a bit for each.
+    there: u16,
+    places: [(u32, u32); FIXED],
     headers: StoredHeaders,
     answer_headers: StoredHeaders,
-    viewer: Option<String>,
-    route: Option<String>,
-    user: Option<String>,
-    visitor: Option<String>,
+    viewer: Kept,
+    route: Kept,
+    user: Kept,
+    visitor: Kept,
+    /// The first `group_count` are this request's, the rest are buffers.
     groups: Vec<String>,
-    error: Option<String>,
+    group_count: usize,
+    error: Kept,
     /// What only flags ask for.
     pub(crate) flags: FlagFacts,
     /// Beside the facts, because whoever sets or reads either takes the same lock.
     pub(crate) notes: StoredNotes,
+}
+
+const _: () = assert!(FIXED <= u16::BITS as usize);
+
+/// A text that may be set later, in a buffer that is kept.
+#[derive(Debug, Default)]
+struct Kept {
+    text: String,
+    is_set: bool,
+}
+
+impl Kept {
+    fn set(&mut self, text: &str) {
+        refill(&mut self.text, text);
+        self.is_set = true;
+    }
+
+    fn get(&self) -> Option<&str> {
+        self.is_set.then_some(&self.text)
+    }
+
+    fn owned(&self) -> Option<String> {
+        self.get().map(str::to_owned)
+    }
+}
+
+/// Puts a fact into a buffer, which does not stay large for a later, smaller one.
+fn refill(buffer: &mut String, text: &str) {
+    let text = crate::text::cut_str(text, MAX_FACT);
+    buffer.clear();
+    buffer.shrink_to(KEPT_CAPACITY.max(text.len()));
+    buffer.push_str(text);
 }
 
 /// Names and values of headers, one after the other in one buffer.
@@ -207,6 +243,9 @@ impl StoredHeaders {
     }
 
     fn clear(&mut self) {
+        if self.ends.is_empty() {
+            return;
+        }
         self.ends.clear();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_CAPACITY);
@@ -269,7 +308,9 @@ impl StoredFacts {
                 }
             }
         }
-        self.viewer = facts.viewer.map(bounded);
+        if let Some(viewer) = facts.viewer {
+            self.viewer.set(viewer);
+        }
         if let Some(overrides) = facts.flag_overrides {
             self.flags.set_overrides(overrides);
         }
@@ -280,13 +321,17 @@ impl StoredFacts {
         let Some(text) = text else { return };
         let start = self.buffer.len() as u32;
         self.buffer.push_str(crate::text::cut_str(text, MAX_FACT));
-        if let Some(place) = self.ends.get_mut(at as usize) {
-            *place = Some((start, self.buffer.len() as u32));
+        if let Some(place) = self.places.get_mut(at as usize) {
+            *place = (start, self.buffer.len() as u32);
+            self.there |= 1 << at as usize;
         }
     }
 
     fn text(&self, at: At) -> Option<&str> {
-        let (start, end) = (*self.ends.get(at as usize)?)?;
+        if self.there & (1 << at as usize) == 0 {
+            return None;
+        }
+        let (start, end) = *self.places.get(at as usize)?;
         self.buffer.get(start as usize..end as usize)
     }
 
@@ -296,47 +341,62 @@ impl StoredFacts {
 
     pub(crate) fn set(&mut self, late: Late<'_>) {
         match late {
-            Late::Route(route) => self.route = Some(bounded(route)),
+            Late::Route(route) => self.route.set(route),
             Late::User(user) => {
-                let user = bounded(user);
-                self.flags.user = hash(&user);
-                self.user = Some(user);
+                self.user.set(user);
+                self.flags.user = hash(&self.user.text);
             }
             Late::Visitor(visitor) => {
-                let visitor = bounded(visitor);
-                self.flags.visitor = hash(&visitor);
-                self.visitor = Some(visitor);
+                self.visitor.set(visitor);
+                self.flags.visitor = hash(&self.visitor.text);
             }
             Late::Attribute(name, value) => self.flags.set_attribute(name, value),
-            Late::Viewer(viewer) => self.viewer = Some(bounded(viewer)),
-            Late::Error(error) => self.error = Some(bounded(error)),
+            Late::Viewer(viewer) => self.viewer.set(viewer),
+            Late::Error(error) => self.error.set(error),
             Late::AnswerHeader(name, value) => self.answer_headers.add(name, value),
-            Late::Group(group) => {
-                let known = self.groups.iter().any(|known| known == group);
-                if !known && self.groups.len() < MAX_GROUPS {
-                    self.groups.push(bounded(group));
-                }
-            }
+            Late::Group(group) => self.add_group(group),
         }
+    }
+
+    fn add_group(&mut self, group: &str) {
+        if self.group_count >= MAX_GROUPS || self.groups().iter().any(|known| known == group) {
+            return;
+        }
+        if self.groups.len() <= self.group_count {
+            self.groups.push(String::new());
+        }
+        if let Some(buffer) = self.groups.get_mut(self.group_count) {
+            refill(buffer, group);
+            self.group_count += 1;
+        }
+    }
+
+    fn groups(&self) -> &[String] {
+        self.groups.get(..self.group_count).unwrap_or_default()
     }
 
     pub(crate) fn clear(&mut self) {
         self.buffer.clear();
-        self.buffer.shrink_to(KEPT_CAPACITY);
-        self.ends = [None; FIXED];
+        if self.buffer.capacity() > KEPT_CAPACITY {
+            self.buffer.shrink_to(KEPT_CAPACITY);
+        }
+        self.there = 0;
         self.headers.clear();
         self.answer_headers.clear();
         self.notes.clear();
-        self.groups.clear();
-        (self.viewer, self.route, self.user, self.visitor) = (None, None, None, None);
-        self.error = None;
+        self.group_count = 0;
+        self.viewer.is_set = false;
+        self.route.is_set = false;
+        self.user.is_set = false;
+        self.visitor.is_set = false;
+        self.error.is_set = false;
         self.flags.clear();
     }
 
     /// About whom flags decide.
     pub(crate) fn subject(&self) -> Subject<'_> {
         self.flags
-            .subject(self.visitor.as_deref(), self.user.as_deref(), &self.groups)
+            .subject(self.visitor.get(), self.user.get(), self.groups())
     }
 
     pub(crate) fn id(&self) -> Option<String> {
@@ -353,7 +413,7 @@ impl StoredFacts {
 
     /// Kind, and whether something went wrong.
     pub(crate) fn ending(&self) -> (RequestKind, bool) {
-        (self.kind, self.error.is_some())
+        (self.kind, self.error.is_set)
     }
 
     pub(crate) fn data(&self) -> FactsData {
@@ -369,18 +429,14 @@ impl StoredFacts {
             traceparent: self.owned(At::Traceparent),
             headers: self.headers.data(),
             answer_headers: self.answer_headers.data(),
-            route: self.route.clone(),
-            user: self.user.clone(),
-            visitor: self.visitor.clone(),
-            groups: self.groups.clone(),
-            viewer: self.viewer.clone(),
+            route: self.route.owned(),
+            user: self.user.owned(),
+            visitor: self.visitor.owned(),
+            groups: self.groups().to_vec(),
+            viewer: self.viewer.owned(),
             status: None,
             bytes_out: None,
-            error: self.error.clone(),
+            error: self.error.owned(),
         }
     }
-}
-
-fn bounded(text: &str) -> String {
-    crate::text::cut_str(text, MAX_FACT).to_owned()
 }

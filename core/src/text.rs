@@ -2,7 +2,11 @@
 
 /// The longest prefix of at most `most` bytes that ends at a character's border.
 #[must_use]
+#[inline]
 pub(crate) fn cut_str(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

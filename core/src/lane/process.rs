@@ -299,6 +299,27 @@ impl<T, const KINDS: usize> Shard<T, KINDS> {
         let out = self.out.load(Ordering::Relaxed).wrapping_add(weight);
         self.out.store(out, Ordering::Relaxed);
     }
+
+    #[inline(always)]
+    fn take(&self, kind: usize, weight: usize) -> Option<T> {
+        let mut piles = self.piles.try_lock()?;
+        let thing = piles.get_mut(kind)?.pop_back()?;
+        self.add(weight);
+        Some(thing)
+    }
+
+    /// Gives the thing back where the shard is locked.
+    #[inline(always)]
+    fn put(&self, kind: usize, weight: usize, thing: T) -> Result<(), T> {
+        let Some(mut piles) = self.piles.try_lock() else {
+            return Err(thing);
+        };
+        if let Some(pile) = piles.get_mut(kind) {
+            pile.push_back(thing);
+        }
+        self.add(0_usize.wrapping_sub(weight));
+        Ok(())
+    }
 }
 
 impl<T, const KINDS: usize, const SHARDS: usize> Pool<T, KINDS, SHARDS> {
@@ -314,48 +335,58 @@ impl<T, const KINDS: usize, const SHARDS: usize> Pool<T, KINDS, SHARDS> {
         }
     }
 
-    /// This thread's shard first, then the others.
-    #[inline]
-    fn shards(&self) -> impl Iterator<Item = &Shard<T, KINDS>> {
-        let (before, from) = self.shards.split_at(super::context::shard() % SHARDS);
-        from.iter().chain(before)
+    /// This thread's shard.
+    #[inline(always)]
+    fn own(&self) -> &Shard<T, KINDS> {
+        const { assert!(SHARDS.is_power_of_two()) };
+        let own = super::context::shard() & (SHARDS - 1);
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a number below a power of two, masked"
+        )]
+        &self.shards[own]
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&self, kind: usize, weight: usize) -> Option<T> {
-        for shard in self.shards() {
-            let Some(mut piles) = shard.piles.try_lock() else {
-                continue;
-            };
-            if let Some(thing) = piles.get_mut(kind).and_then(VecDeque::pop_back) {
-                shard.add(weight);
-                return Some(thing);
-            }
+        match self.own().take(kind, weight) {
+            Some(thing) => Some(thing),
+            None => self.take_elsewhere(kind, weight),
         }
-        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_elsewhere(&self, kind: usize, weight: usize) -> Option<T> {
+        let take = |shard: &Shard<T, KINDS>| shard.take(kind, weight);
+        self.shards.iter().find_map(take)
     }
 
     /// What was put there first, without a weight.
     fn take_oldest(&self) -> Option<T> {
         let oldest = |shard: &Shard<T, KINDS>| shard.piles.try_lock()?.first_mut()?.pop_front();
-        self.shards().find_map(oldest)
+        self.shards.iter().find_map(oldest)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, kind: usize, weight: usize, thing: T) {
-        // A shard is held for some nanoseconds, or while its holder is not running: all of them, for
-        // so long, is next to impossible; the thing is then forgotten, which costs its memory and
-        // nothing else.
+        if let Err(thing) = self.own().put(kind, weight, thing) {
+            self.put_elsewhere(kind, weight, thing);
+        }
+    }
+
+    /// A shard is held for some nanoseconds, or while its holder is not running: all of them, for so
+    /// long, is next to impossible; the thing is then forgotten, which costs its memory and nothing
+    /// else.
+    #[cold]
+    #[inline(never)]
+    fn put_elsewhere(&self, kind: usize, weight: usize, mut thing: T) {
         for attempt in 0..256 {
-            for shard in self.shards() {
-                let Some(mut piles) = shard.piles.try_lock() else {
-                    continue;
-                };
-                if let Some(pile) = piles.get_mut(kind) {
-                    pile.push_back(thing);
+            for shard in &self.shards {
+                match shard.put(kind, weight, thing) {
+                    Ok(()) => return,
+                    Err(back) => thing = back,
                 }
-                shard.add(0_usize.wrapping_sub(weight));
-                return;
             }
             if attempt < 64 {
                 std::hint::spin_loop();

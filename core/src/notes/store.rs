@@ -53,6 +53,9 @@ enum Stored {
 impl StoredNotes {
     #[inline]
     pub(crate) fn clear(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
         self.entries.clear();
         self.bytes.clear();
         if self.bytes.capacity() > KEPT_CAPACITY {
