@@ -30,6 +30,60 @@
 #include <stdint.h>
 #include <string.h>
 
+// The old code.
+#define IOPROF_FLAG_OFF 0
+
+// The new code, in the decision's variant.
+#define IOPROF_FLAG_ON 1
+
+// The old code, and the new code besides, unseen: `ioprof_dark_begin`.
+#define IOPROF_FLAG_DARK 2
+
+// No file names the flag: the caller's default.
+#define IOPROF_REASON_NOT_FOUND 0
+
+// The flag is broken in its file: the caller's default.
+#define IOPROF_REASON_ERROR 1
+
+// `enabled = "off"`, which beats everything.
+#define IOPROF_REASON_KILLED 2
+
+// Its priority is shed now, or it would have been dark while anything is.
+#define IOPROF_REASON_SHED 3
+
+// The viewer chose it, past the gate.
+#define IOPROF_REASON_OVERRIDE 4
+
+// The user is listed.
+#define IOPROF_REASON_USER 5
+
+// A group of the user's is listed.
+#define IOPROF_REASON_GROUP 6
+
+// It is on for all.
+#define IOPROF_REASON_ON 7
+
+// The unit's bucket is within a percentage.
+#define IOPROF_REASON_PERCENT 8
+
+// The unit's bucket is within `dark`.
+#define IOPROF_REASON_DARK 9
+
+// None of its rules applied.
+#define IOPROF_REASON_OFF 10
+
+// A percentage would have decided, and there is nobody to hash.
+#define IOPROF_REASON_NO_UNIT 11
+
+// Dark work ended as it should.
+#define IOPROF_DARK_OK 0
+
+// With an error, which the host swallowed.
+#define IOPROF_DARK_ERROR 1
+
+// With an exception that nobody expected, which the host swallowed.
+#define IOPROF_DARK_EXCEPTION 2
+
 // The request did not ask.
 #define IOPROF_FORM_NONE 0
 
@@ -51,7 +105,8 @@
 // The profile may be shown.
 #define IOPROF_GATE_OPEN 1
 
-// Ask the host's own rule after the handler and before headers leave: `ioprof_gate_answer`.
+// Ask the gate's flag and the host's own rule after the handler and before headers leave:
+// `ioprof_gate_ask_flag`, then `ioprof_gate_answer`.
 #define IOPROF_GATE_UNDECIDED 2
 
 // This viewer may look.
@@ -162,12 +217,19 @@
 // nothing twice.
 typedef struct ioprof_profile ioprof_profile;
 
-// How a call that can fail ended: `IOPROF_OK` or one of `IOPROF_ERR_…`. Numbers never change;
-// take any number you do not know for an error.
-typedef uint32_t ioprof_status;
+// A flag's number in this process, good in its children too: ask once by `ioprof_flag_of` and
+// keep it, or write `IOPROF_FLAG("new_search")`. 0 is a flag that is never found.
+typedef uint32_t ioprof_flag;
 
-// The library's instance: an integer. 0 is none: every call accepts it and does nothing.
-typedef uint64_t ioprof_profiler;
+// What a flag resolved to, in one integer: take it apart with `IOPROF_DECISION_STATE`,
+// `IOPROF_DECISION_REASON` and `ioprof_flag_variant`. Good for ever.
+typedef uint32_t ioprof_decision;
+
+// One unit of work under observation: an integer. 0 is none: every call accepts it and does
+// nothing. One that is stale or foreign does nothing either, and is counted. From any thread.
+//
+// Bit 0 says whether its calls are recorded.
+typedef uint64_t ioprof_request;
 
 // A text that the host keeps: `length` bytes of UTF-8 at `data`, with no NUL at the end. NULL is
 // an absent text. Invalid UTF-8 is repaired, never rejected. See `ioprof_text_of`.
@@ -177,6 +239,42 @@ typedef struct ioprof_text {
     // Bytes.
     size_t length;
 } ioprof_text;
+
+// A name and its value.
+typedef struct ioprof_attribute {
+    // `country`.
+    struct ioprof_text name;
+    // As text; a whole number without a point.
+    struct ioprof_text value;
+} ioprof_attribute;
+
+// About whom a flag is asked, where it is not about the request's own user and visitor. Set
+// `size` and what you have.
+typedef struct ioprof_subject {
+    // `sizeof(ioprof_subject)`.
+    size_t size;
+    // The user's id.
+    struct ioprof_text user;
+    // The browser's id.
+    struct ioprof_text visitor;
+    // The request's id, for flags with `bucket_by = "request"`.
+    struct ioprof_text request;
+    // Groups that the user is in.
+    const struct ioprof_text *groups;
+    // How many; at most 64 are taken.
+    size_t group_count;
+    // What else flags may be bucketed by.
+    const struct ioprof_attribute *attributes;
+    // How many; at most 64 are taken.
+    size_t attribute_count;
+} ioprof_subject;
+
+// A timed call inside a request: an integer. 0 is none: every call accepts it and does nothing.
+// One that is stale, foreign or already ended does nothing either, and is counted.
+typedef uint64_t ioprof_span;
+
+// The library's instance: an integer. 0 is none: every call accepts it and does nothing.
+typedef uint64_t ioprof_profiler;
 
 // A request's header.
 typedef struct ioprof_header {
@@ -208,6 +306,10 @@ typedef struct ioprof_gate_inputs {
     // The wall clock in Unix seconds; 0 is now.
     uint64_t now;
 } ioprof_gate_inputs;
+
+// How a call that can fail ended: `IOPROF_OK` or one of `IOPROF_ERR_…`. Numbers never change;
+// take any number you do not know for an error.
+typedef uint32_t ioprof_status;
 
 // What the gate says. Set `size` before the call. It is yours, and holds no pointer.
 typedef struct ioprof_gate_decision {
@@ -247,12 +349,6 @@ typedef struct ioprof_answer {
     uint32_t buffer_streams;
 } ioprof_answer;
 
-// One unit of work under observation: an integer. 0 is none: every call accepts it and does
-// nothing. One that is stale or foreign does nothing either, and is counted. From any thread.
-//
-// Bit 0 says whether its calls are recorded.
-typedef uint64_t ioprof_request;
-
 // Where the profiler says what went wrong, once a minute and kind: `kind` is `gate`, `limit`,
 // `misuse`, `queue`, `log` or `panic`, `message` one line. Neither ends in NUL. Called by a thread of
 // the library, or by whoever flushes; never by a page. It must not throw.
@@ -287,9 +383,9 @@ typedef struct ioprof_options {
     uint64_t job_ttl_ms;
     // The application's build, shown in profiles.
     struct ioprof_text build_id;
-    // Who may see a profile: `token`, `callable`, `this-machine`, `everyone`, or several with
-    // commas between. Default: nobody. `callable` means that the host answers by
-    // `ioprof_gate_answer`.
+    // Who may see a profile: `token`, `callable`, `flag:NAME`, `this-machine`, `everyone`, or
+    // several with commas between. Default: nobody. `callable` means that the host answers by
+    // `ioprof_gate_answer`; a flag is asked by `ioprof_gate_ask_flag`.
     struct ioprof_text gate;
     // The query's parameter that asks, instead of `ioprofiler`.
     struct ioprof_text gate_parameter;
@@ -384,6 +480,14 @@ typedef struct ioprof_stats {
     uint64_t log_failed;
     // Lines to a pipe that were cut to 4,096 bytes.
     uint64_t log_cut;
+    // Flags that requests asked for and do not list, because they asked for thousands.
+    uint64_t exposures_unlisted;
+    // How often dark work ran.
+    uint64_t dark_runs;
+    // How often it ended with an error.
+    uint64_t dark_errors;
+    // How often it ended with an exception or a panic.
+    uint64_t dark_panics;
 } ioprof_stats;
 
 // What a request is about. Set `size` to `sizeof(ioprof_facts)` and everything else to 0; then
@@ -419,15 +523,96 @@ typedef struct ioprof_facts {
     const struct ioprof_header *headers;
     // How many; at most 64 are taken.
     size_t header_count;
+    // What the viewer wants flags to be: only what `ioprof_gate_flag_overrides` gave.
+    struct ioprof_text flag_overrides;
 } ioprof_facts;
-
-// A timed call inside a request: an integer. 0 is none: every call accepts it and does nothing.
-// One that is stale, foreign or already ended does nothing either, and is counted.
-typedef uint64_t ioprof_span;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// The number of a flag's name, given at its first use. 0 for a name over 128 bytes, and where a
+// process knows 16,384 names already, or 1,024 that no file does.
+ioprof_flag ioprof_flag_of(const char *name, size_t length);
+
+// What a flag is for the request's own user and visitor. It is decided once; later calls in this
+// request give the same, and count. `on_by_default` (0 or 1) answers where the flag is not found
+// or broken. With no request, what is killed, shed or on for all is so too, and a percentage is
+// off.
+ioprof_decision ioprof_flag_decide(ioprof_request request,
+                                   ioprof_flag flag,
+                                   uint32_t on_by_default);
+
+// `ioprof_flag_decide` by name, which is looked up each time.
+ioprof_decision ioprof_flag_decide_name(ioprof_request request,
+                                        const char *name,
+                                        size_t length,
+                                        uint32_t on_by_default);
+
+// What a flag is for somebody else. Of the request only its flags count. Without a request, the
+// newest decide.
+ioprof_decision ioprof_flag_decide_for(ioprof_request request,
+                                       ioprof_flag flag,
+                                       const struct ioprof_subject *subject,
+                                       uint32_t on_by_default);
+
+// The variant of a decision: `on`, `off`, `dark`, or the file's own. Gives the length it needs.
+size_t ioprof_flag_variant(ioprof_decision decision, char *buffer, size_t capacity);
+
+// The data that the file gives the variant which the flag is in, as JSON. Gives the length it
+// needs; 0 where there is none.
+size_t ioprof_flag_data(ioprof_request request, ioprof_flag flag, char *buffer, size_t capacity);
+
+// Why a flag is what it is: each rule, and what it says, a line each. Gives the length it needs.
+size_t ioprof_flag_explain(ioprof_request request, ioprof_flag flag, char *buffer, size_t capacity);
+
+// One more thing that flags may be bucketed by; at most 64, the last value of a name wins. Before
+// a flag is first asked for.
+void ioprof_request_set_attribute(ioprof_request request,
+                                  const char *name,
+                                  size_t name_length,
+                                  const char *value,
+                                  size_t value_length);
+
+// Decides by the newest flags from now on, instead of those that the request began with: for
+// jobs and websockets. Without it, a newer kill or shed reaches a request after a minute.
+void ioprof_request_refresh_flags(ioprof_request request);
+
+// Begins dark work: 1 where the flag is dark, and the host is to run the new code now, unseen; 0
+// where it is not to. `*span` is then the span to end by `ioprof_dark_end`, and to be the parent
+// of spans inside: they are marked as dark.
+uint32_t ioprof_dark_begin(ioprof_request request,
+                           ioprof_flag flag,
+                           ioprof_span parent,
+                           uint32_t site,
+                           ioprof_span *span);
+
+// Ends dark work (`IOPROF_DARK_…`), and counts how it ended.
+void ioprof_dark_end(ioprof_request request, ioprof_span span, uint32_t how);
+
+// What the viewer wants flags to be (`?ioflags=` or the cookie `ioprofiler_flags`), where the gate
+// is open at begin: for `ioprof_facts.flag_overrides`. The answer is then to leave with the
+// headers of an open gate (`ioprof_gate_open_headers`), whether or not a profile was asked for.
+// Gives the length it needs; 0 where there is nothing, or the gate is not open, which is counted.
+size_t ioprof_gate_flag_overrides(ioprof_profiler profiler,
+                                  const struct ioprof_gate_inputs *inputs,
+                                  char *buffer,
+                                  size_t capacity);
+
+// Asks the gate's flag (`gate = "flag:NAME"`), where the verdict is `IOPROF_GATE_UNDECIDED`: after
+// the handler has set user and groups, before headers leave. Changes `verdict` and `reason` of the
+// decision; what is undecided then is the host's own rule's (`ioprof_gate_answer`).
+ioprof_status ioprof_gate_ask_flag(ioprof_profiler profiler,
+                                   ioprof_request request,
+                                   struct ioprof_gate_decision *decision);
+
+// The version of the flags that decide now: 16 hex digits. Gives the length it needs; 0 where
+// there were never any.
+size_t ioprof_flags_version(ioprof_profiler profiler, char *buffer, size_t capacity);
+
+// How long ago the flags' source was last looked at, in nanoseconds: a kill switch that has not
+// arrived is seen. `IOPROF_ERR_ARGUMENT` where there were never any flags.
+ioprof_status ioprof_flags_age(ioprof_profiler profiler, uint64_t *nanoseconds);
 
 // Says whether a request asked for its profile, and whether the gate lets it see. Call it before
 // `ioprof_request_begin`; nearly free where the request did not ask. `*decision` is written only
@@ -823,6 +1008,31 @@ static inline void ioprof_span_end_inline(ioprof_span span, uint32_t outcome)
     ioprof_span_begin_inline((request), (category), (detail), (detail_length), (parent), (site))
 #define ioprof_span_end(span, outcome) ioprof_span_end_inline((span), (outcome))
 #endif
+
+/* A flag's number by its name, a literal: asked for once. Elsewhere than in GCC and Clang it is
+ * asked for each time. */
+#if defined(__GNUC__) && !defined(IOPROF_NO_INLINE)
+#define IOPROF_FLAG(name)                                                              \
+    __extension__({                                                                    \
+        static ioprof_flag ioprof_flag_;                                               \
+        ioprof_flag ioprof_number_ = __atomic_load_n(&ioprof_flag_, __ATOMIC_RELAXED); \
+        if (ioprof_number_ == 0) {                                                     \
+            ioprof_number_ = ioprof_flag_of((name), sizeof(name) - 1);                 \
+            __atomic_store_n(&ioprof_flag_, ioprof_number_, __ATOMIC_RELAXED);         \
+        }                                                                              \
+        ioprof_number_;                                                                \
+    })
+#else
+#define IOPROF_FLAG(name) ioprof_flag_of((name), sizeof(name) - 1)
+#endif
+
+/* What is in a decision: IOPROF_FLAG_OFF, _ON or _DARK; and IOPROF_REASON_... */
+#define IOPROF_DECISION_STATE(decision) ((decision) & 0xffu)
+#define IOPROF_DECISION_REASON(decision) (((decision) >> 8) & 0xffu)
+
+/* Whether a flag is on: 0 or 1. Not found is off. */
+#define IOPROF_FLAG_IS_ON(request, flag) \
+    (IOPROF_DECISION_STATE(ioprof_flag_decide((request), (flag), 0)) == IOPROF_FLAG_ON)
 
 /* ioprof_span_begin with the file and line that it stands in. */
 #define IOPROF_SPAN_BEGIN(request, category, detail, detail_length, parent) \

@@ -33,6 +33,7 @@
 //!   of the current one. [`Span`] ends when dropped, or with a future ([`Span::wrap`]).
 //! - A request is current on a thread while it is [entered](Request::enter), runs a
 //!   [closure](Request::run), or a [wrapped](Request::wrap) future is polled.
+//! - [`flags`] decide once in a request, by who is there; [`Flag`] names one.
 //! - [`Profile`] is what a request has done so far ([`Request::snapshot`]) or did
 //!   ([`Request::finish`]). It renders itself; [`ProfileData`] is the plain data behind it.
 //! - [`Sink`] takes finished profiles, on a thread of ours that the first finished request starts.

@@ -9,6 +9,7 @@ use crate::status::{
     ioprof_status,
 };
 use crate::text::{ioprof_text, text, write_out};
+use ioprofiler_core::Profiler;
 use ioprofiler_core::gate::{
     Answer, Asked, Form, HeaderEdit, Inputs, Refusal, Verdict, ask_cookie, conditional_headers,
     open_headers,
@@ -31,7 +32,8 @@ pub const IOPROF_FORM_TICKET: u32 = 4;
 pub const IOPROF_GATE_CLOSED: u32 = 0;
 /// The profile may be shown.
 pub const IOPROF_GATE_OPEN: u32 = 1;
-/// Ask the host's own rule after the handler and before headers leave: `ioprof_gate_answer`.
+/// Ask the gate's flag and the host's own rule after the handler and before headers leave:
+/// `ioprof_gate_ask_flag`, then `ioprof_gate_answer`.
 pub const IOPROF_GATE_UNDECIDED: u32 = 2;
 
 /// This viewer may look.
@@ -112,10 +114,11 @@ fn reason_of(number: u32) -> Option<Refusal> {
 
 /// # Safety
 /// The pointers are as the header demands.
-unsafe fn asked(
+pub(crate) unsafe fn with_inputs<R>(
     profiler: ioprof_profiler,
     inputs: *const ioprof_gate_inputs,
-) -> Result<Option<Asked>, ioprof_status> {
+    f: impl FnOnce(&Profiler, &Inputs<'_>, u64) -> R,
+) -> Result<R, ioprof_status> {
     let profiler = find(profiler).ok_or(IOPROF_ERR_HANDLE)?;
     // SAFETY: the caller's promise, for all that the struct points to.
     unsafe {
@@ -135,7 +138,49 @@ unsafe fn asked(
             let name = header.name.bytes().unwrap_or_default();
             inputs.header(name, header.value.bytes().unwrap_or_default());
         }
-        Ok(profiler.gate().asked(&inputs, now(host.now)))
+        Ok(f(profiler, &inputs, now(host.now)))
+    }
+}
+
+/// # Safety
+/// The pointers are as the header demands.
+unsafe fn asked(
+    profiler: ioprof_profiler,
+    inputs: *const ioprof_gate_inputs,
+) -> Result<Option<Asked>, ioprof_status> {
+    // SAFETY: passed on.
+    unsafe {
+        with_inputs(profiler, inputs, |profiler, inputs, now| {
+            profiler.gate().asked(inputs, now)
+        })
+    }
+}
+
+/// Decides what is undecided.
+///
+/// # Safety
+/// `decision` is as the header demands.
+pub(crate) unsafe fn change(
+    decision: *mut ioprof_gate_decision,
+    decide: impl FnOnce(Verdict) -> Verdict,
+) -> ioprof_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut now = match sized::read(decision) {
+            Ok(now) => now,
+            Err(status) => return status,
+        };
+        if now.verdict == IOPROF_GATE_UNDECIDED {
+            let so_far = reason_of(now.reason);
+            match decide(Verdict::Undecided { so_far }) {
+                Verdict::Undecided { .. } => {}
+                verdict => {
+                    now.verdict = u32::from(verdict.is_open());
+                    now.reason = number_of(verdict.refusal());
+                }
+            }
+        }
+        sized::write(&now, decision).err().unwrap_or(IOPROF_OK)
     }
 }
 
@@ -211,19 +256,7 @@ pub unsafe extern "C" fn ioprof_gate_answer(
             }
         };
         // SAFETY: the host's promise, as the header states it.
-        unsafe {
-            let mut now = match sized::read(decision) {
-                Ok(now) => now,
-                Err(status) => return status,
-            };
-            if now.verdict == IOPROF_GATE_UNDECIDED {
-                let so_far = reason_of(now.reason);
-                let verdict = Verdict::Undecided { so_far }.decide(answer);
-                now.verdict = u32::from(verdict.is_open());
-                now.reason = number_of(verdict.refusal());
-            }
-            sized::write(&now, decision).err().unwrap_or(IOPROF_OK)
-        }
+        unsafe { change(decision, |verdict| verdict.decide(answer)) }
     })
 }
 

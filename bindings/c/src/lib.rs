@@ -23,6 +23,7 @@ compile_error!(
     "libioprofiler keeps its panics from the host, so it needs panic = \"unwind\" (use --profile dist)"
 );
 
+pub mod flags;
 pub mod gate;
 mod guard;
 pub mod inject;

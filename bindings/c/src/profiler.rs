@@ -73,9 +73,9 @@ pub struct ioprof_options {
     pub job_ttl_ms: u64,
     /// The application's build, shown in profiles.
     pub build_id: ioprof_text,
-    /// Who may see a profile: `token`, `callable`, `this-machine`, `everyone`, or several with
-    /// commas between. Default: nobody. `callable` means that the host answers by
-    /// `ioprof_gate_answer`.
+    /// Who may see a profile: `token`, `callable`, `flag:NAME`, `this-machine`, `everyone`, or
+    /// several with commas between. Default: nobody. `callable` means that the host answers by
+    /// `ioprof_gate_answer`; a flag is asked by `ioprof_gate_ask_flag`.
     pub gate: ioprof_text,
     /// The query's parameter that asks, instead of `ioprofiler`.
     pub gate_parameter: ioprof_text,
@@ -175,6 +175,14 @@ pub struct ioprof_stats {
     pub log_failed: u64,
     /// Lines to a pipe that were cut to 4,096 bytes.
     pub log_cut: u64,
+    /// Flags that requests asked for and do not list, because they asked for thousands.
+    pub exposures_unlisted: u64,
+    /// How often dark work ran.
+    pub dark_runs: u64,
+    /// How often it ended with an error.
+    pub dark_errors: u64,
+    /// How often it ended with an exception or a panic.
+    pub dark_panics: u64,
 }
 
 // SAFETY: integers.
@@ -553,6 +561,10 @@ fn counters(profiler: &Profiler) -> ioprof_stats {
         log_dropped: stats.log_dropped,
         log_failed: stats.log_failed,
         log_cut: stats.log_cut,
+        exposures_unlisted: stats.exposures_unlisted,
+        dark_runs: stats.dark_runs,
+        dark_errors: stats.dark_errors,
+        dark_panics: stats.dark_panics,
     }
 }
 

@@ -68,6 +68,8 @@ pub struct ioprof_facts {
     pub headers: *const ioprof_header,
     /// How many; at most 64 are taken.
     pub header_count: usize,
+    /// What the viewer wants flags to be: only what `ioprof_gate_flag_overrides` gave.
+    pub flag_overrides: ioprof_text,
 }
 
 // SAFETY: integers and pointers.
@@ -101,6 +103,7 @@ unsafe fn begin(profiler: ioprof_profiler, host: *const ioprof_facts) -> Request
             host.id.text(),
             host.traceparent.text(),
             host.viewer.text(),
+            host.flag_overrides.text(),
         ];
         let headers = headers(&host);
         let headers: Vec<(&str, &[u8])> = headers
@@ -122,10 +125,20 @@ unsafe fn begin(profiler: ioprof_profiler, host: *const ioprof_facts) -> Request
     }
 }
 
-fn with_optional<'a>(mut facts: Facts<'a>, optional: &'a [Option<Cow<'a, str>>; 8]) -> Facts<'a> {
-    let [query, scheme, host, protocol, peer, id, traceparent, viewer] = optional;
+fn with_optional<'a>(mut facts: Facts<'a>, optional: &'a [Option<Cow<'a, str>>; 9]) -> Facts<'a> {
+    let [
+        query,
+        scheme,
+        host,
+        protocol,
+        peer,
+        id,
+        traceparent,
+        viewer,
+        overrides,
+    ] = optional;
     type Setter<'a> = fn(Facts<'a>, &'a str) -> Facts<'a>;
-    let setters: [(&Option<Cow<'a, str>>, Setter<'a>); 8] = [
+    let setters: [(&Option<Cow<'a, str>>, Setter<'a>); 9] = [
         (query, Facts::query),
         (scheme, Facts::scheme),
         (host, Facts::host),
@@ -134,6 +147,7 @@ fn with_optional<'a>(mut facts: Facts<'a>, optional: &'a [Option<Cow<'a, str>>; 
         (id, Facts::id),
         (traceparent, Facts::traceparent),
         (viewer, Facts::viewer),
+        (overrides, Facts::flag_overrides),
     ];
     for (value, set) in setters {
         if let Some(value) = value {

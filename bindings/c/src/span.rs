@@ -130,7 +130,7 @@ fn number_of(site: Site, file: &str, line: u32) -> Option<u32> {
 }
 
 #[inline(always)]
-fn site(number: u32) -> Site {
+pub(crate) fn site(number: u32) -> Site {
     if number == 0 {
         return Site::NONE;
     }

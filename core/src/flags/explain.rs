@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 /// use ioprofiler::flags::{Document, Enabled, FlagSpec, Share, Subject, compile};
 /// let mut search = FlagSpec::new("new_search");
 /// search.enabled = Enabled::share(Share::percent(10));
+/// search.groups = ["staff", "beta"].map(|group| (group.to_owned(), "on".to_owned())).into();
 /// let mut document = Document::default();
 /// document.flags.push(search);
 ///
@@ -27,7 +28,7 @@ use std::fmt::Write as _;
 ///   shed      no: nothing is shed
 ///   override  no
 ///   users     no: none are listed
-///   groups    no: none are listed
+///   groups    no: in none of staff, beta
 /// > enabled   user 5020244 is at 53.817047 %: on below 10
 /// ");
 /// ```

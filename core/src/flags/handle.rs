@@ -16,19 +16,26 @@ impl RequestHandle {
     #[inline]
     #[must_use]
     pub fn decide(self, flag: FlagId, default: bool) -> Decision {
-        if let Some(slot) = self.same_slot()
-            && let Some(profiler) = Shared::of_slot(slot)
-        {
-            let place = InRequest { slot, profiler };
-            if let Some((decided, entry)) = place.remembered(flag.0)
-                // Nobody holds the request here: what was read is its own only if it is still there.
-                && slot.generation() == self.generation()
-            {
-                entry.count();
-                return Decision::new(decided, default);
-            }
+        match self.try_decide(flag, default) {
+            Some(decision) => decision,
+            None => self.decide_held(flag, default),
         }
-        self.decide_held(flag, default)
+    }
+
+    /// As [`RequestHandle::decide`], where it was decided before in this request; `None` where the
+    /// whole way is needed. It calls nothing of the system: no memory, no lock, and errno stays.
+    #[inline(always)]
+    #[must_use]
+    pub fn try_decide(self, flag: FlagId, default: bool) -> Option<Decision> {
+        let slot = self.same_slot()?;
+        let profiler = Shared::of_slot(slot)?;
+        let (decided, entry) = InRequest { slot, profiler }.remembered(flag.0)?;
+        // Nobody holds the request here: what was read is its own only if it is still there.
+        if slot.generation() != self.generation() {
+            return None;
+        }
+        entry.count();
+        Some(Decision::new(decided, default))
     }
 
     #[inline(never)]
