@@ -259,11 +259,14 @@ impl Request {
     /// The request as its flags see it.
     #[inline(always)]
     pub(crate) fn in_request(&self) -> Option<FlagsOf> {
-        let live = self.mine()?;
-        Some(FlagsOf {
-            slot: live.held.slot,
-            profiler: live.profiler,
-        })
+        self.mine().map(Live::flags)
+    }
+
+    /// As [`Self::in_request`], also where a fork has left it to the parent: only to read what was
+    /// decided before.
+    #[inline(always)]
+    pub(crate) fn in_any_request(&self) -> Option<FlagsOf> {
+        self.live.as_ref().map(Live::flags)
     }
 
     pub(crate) fn set(&self, late: Late<'_>) {
@@ -398,6 +401,14 @@ pub(crate) fn add(
 }
 
 impl Live {
+    #[inline(always)]
+    fn flags(&self) -> FlagsOf {
+        FlagsOf {
+            slot: self.held.slot,
+            profiler: self.profiler,
+        }
+    }
+
     fn id(&self) -> String {
         let given = self.held.slot.facts().and_then(|facts| facts.id());
         given.unwrap_or_else(|| made_up_id(self.held.slot, self.profiler))

@@ -28,13 +28,16 @@ pub(crate) struct InRequest {
 
 impl InRequest {
     /// What a flag is for the request's own subject.
-    #[inline(always)]
     pub(crate) fn resolve(self, flag: u16) -> Packed {
-        if let Some((decided, entry)) = self.remembered(flag) {
-            entry.count();
-            return decided;
-        }
-        self.resolve_slowly(flag)
+        self.ask(flag).unwrap_or_else(|| self.resolve_slowly(flag))
+    }
+
+    /// What was decided before, counted once more.
+    #[inline(always)]
+    pub(crate) fn ask(self, flag: u16) -> Option<Packed> {
+        let (decided, entry) = self.remembered(flag)?;
+        entry.count();
+        Some(decided)
     }
 
     /// What was decided before, where nothing newer came that could change it.

@@ -45,6 +45,12 @@ impl Request {
 
     #[inline(always)]
     fn resolve(&self, flag: u16) -> Packed {
+        let before = self.in_any_request().and_then(|place| place.ask(flag));
+        before.unwrap_or_else(|| self.resolve_slowly(flag))
+    }
+
+    #[inline(never)]
+    fn resolve_slowly(&self, flag: u16) -> Packed {
         match self.in_request() {
             Some(place) => place.resolve(flag),
             None => outside(flag, &Subject::NOBODY),
@@ -148,19 +154,19 @@ impl Request {
     }
 }
 
-/// Runs something with the request that this thread or future is in.
+/// The request that this thread or future is in, or was in before a fork. Whoever entered it holds
+/// it.
 #[inline(always)]
-fn with_current<R>(f: impl FnOnce(Option<InRequest>) -> R) -> R {
-    let place = context::with(|now| {
-        // Whoever entered the request holds it.
-        let slot = now.slot.get()?;
-        (now.fork.get() == crate::fork::generation()).then_some(slot)
-    });
-    let place = place.and_then(|slot| {
-        let profiler = Shared::of_slot(slot)?;
-        Some(InRequest { slot, profiler })
-    });
-    f(place)
+fn current_of_any() -> Option<InRequest> {
+    let slot = context::with(|now| now.slot.get())?;
+    let profiler = Shared::of_slot(slot)?;
+    Some(InRequest { slot, profiler })
+}
+
+/// The request that this thread or future is in.
+fn current() -> Option<InRequest> {
+    let is_ours = context::with(|now| now.fork.get() == crate::fork::generation());
+    current_of_any().filter(|_| is_ours)
 }
 
 /// Outside a request the flags of the first profiler that has any decide, about nobody: what is
@@ -181,11 +187,17 @@ fn outside_flags() -> Option<Flags> {
 }
 
 #[inline(always)]
-pub(crate) fn resolve_current(flag: u16) -> Packed {
-    with_current(|place| match place {
+fn resolve_current(flag: u16) -> Packed {
+    let before = current_of_any().and_then(|place| place.ask(flag));
+    before.unwrap_or_else(|| resolve_current_slowly(flag))
+}
+
+#[inline(never)]
+fn resolve_current_slowly(flag: u16) -> Packed {
+    match current() {
         Some(place) => place.resolve(flag),
         None => outside(flag, &Subject::NOBODY),
-    })
+    }
 }
 
 /// Whether a flag is on in the current request: see [`Request::flag`]. Outside a request, what is
@@ -221,10 +233,10 @@ pub fn decide(flag: impl AsFlag, default: bool) -> Decision {
 #[must_use]
 pub fn decide_for(flag: impl AsFlag, who: &Subject<'_>, default: bool) -> Decision {
     let flag = flag.as_flag();
-    let decided = with_current(|place| match place {
+    let decided = match current() {
         Some(place) => place.resolve_for(flag, who),
         None => outside(flag, who),
-    });
+    };
     Decision::new(decided, default)
 }
 
