@@ -63,6 +63,7 @@ mod names;
 mod published;
 mod request;
 mod snapshot;
+pub mod source;
 mod subject;
 mod version;
 

@@ -9,6 +9,7 @@
 
 mod flag;
 mod json;
+mod names;
 mod nearest;
 mod node;
 mod overlay;
@@ -72,14 +73,20 @@ pub enum Content {
 }
 
 impl Content {
+    /// A file of more than [`MAX_FILE`] bytes.
+    #[must_use]
+    pub fn too_long() -> Self {
+        Self::Unreadable(format!(
+            "longer than {} MiB, which no flags file is; is it the right one?",
+            MAX_FILE >> 20
+        ))
+    }
+
     /// From a file's bytes.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
         if bytes.len() > MAX_FILE {
-            return Self::Unreadable(format!(
-                "more than {} MiB; a flags file has at most so much",
-                MAX_FILE >> 20
-            ));
+            return Self::too_long();
         }
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return Self::Unreadable("this is UTF-16; save the file as UTF-8".to_owned());

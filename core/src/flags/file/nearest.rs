@@ -1,5 +1,7 @@
 //! The name that was probably meant.
 
+use super::problem::shown;
+
 /// Longer words are not compared.
 const MAX_WORD: usize = 64;
 /// More names than these are not looked through.
@@ -64,7 +66,9 @@ fn plain(word: &str) -> impl Iterator<Item = char> {
 
 /// `, did you mean x?`, or nothing.
 pub(crate) fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+    nearest(word, names).map_or_else(String::new, |name| {
+        format!("; did you mean `{}`?", shown(name))
+    })
 }
 
 #[cfg(test)]

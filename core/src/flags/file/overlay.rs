@@ -4,7 +4,7 @@ use super::flag::{self, KEYS, Key, Written};
 use super::nearest::did_you_mean;
 use super::node::{Entry, Node, Table, Value};
 use super::problem::{Findings, Lines, Spot, shown};
-use super::{MAX_FLAGS, Reading, shed};
+use super::{MAX_FLAGS, Reading, names, shed};
 use crate::flags::model::{Document, Enabled, FlagSpec, Place};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -147,7 +147,7 @@ fn merge<'a>(tables: &'a [Table], findings: &mut Findings) -> Vec<Merged<'a>> {
         };
         for entry in &written.entries {
             let spot = Spot::new(layer, entry.at.clone());
-            if let Some(wrong) = flag::name_is_wrong(&entry.key, &entry.node) {
+            if let Some(wrong) = names::name_is_wrong(&entry.key, &entry.node) {
                 findings.line(spot, wrong);
                 continue;
             }

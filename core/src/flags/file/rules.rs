@@ -1,7 +1,7 @@
 //! What a file may say, and what is wrong with it all the same: numbers used twice, rules that
 //! nothing reaches, flags that should be gone.
 
-use super::problem::{Problem, Severity};
+use super::problem::{Problem, Severity, shown};
 use crate::flags::model::{Document, Enabled, FlagSpec, Place, Share};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -118,7 +118,10 @@ fn of_flag(flag: &FlagSpec, today: &str) -> Vec<(&'static str, String)> {
         for (name, _) in shares.iter().filter(|(name, _)| !numbered(name)) {
             advice.push((
                 "variants",
-                format!("the variant {name} has no number for the log; add it to variants"),
+                format!(
+                    "the variant {} has no number for the log; add it to variants",
+                    shown(name)
+                ),
             ));
         }
     }

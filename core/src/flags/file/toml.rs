@@ -109,6 +109,8 @@ fn judge(layer: usize, text: &str, slip: &Slip, table: &mut Table, findings: &mu
     let ends = text
         .get(slip.at.end..)
         .is_some_and(|rest| rest.contains('\n'));
+    let brackets = ["unclosed", "comma", "inline table", "array"];
+    let ends = ends && !brackets.iter().any(|word| slip.said.contains(word));
     match broken_value(table, &slip.at).filter(|_| ends) {
         Some((flag, key)) => {
             if key == Key::ENABLED && says_off(line) {
