@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use told::Told;
-pub(crate) use watch::content_of;
+pub use watch::content_of;
 use watch::{Found, Watched};
 
 /// Files are looked at so often.
@@ -200,14 +200,12 @@ impl Source {
         }
         let look = self.look(Looker::Asked);
         if required {
-            let missing = self.missing();
             let errors = look.problems.iter();
-            let mut errors: Vec<String> = errors
+            let errors: Vec<String> = errors
                 .filter(|problem| problem.severity == Severity::Error)
                 .take(20)
                 .map(ToString::to_string)
                 .collect();
-            errors.extend(missing);
             if !errors.is_empty() {
                 return Err(Error::new(format!(
                     "flags_required is set, and:\n{}",
@@ -216,14 +214,6 @@ impl Source {
             }
         }
         Ok(look)
-    }
-
-    /// The first file must be there; later ones are written by commands, when they are needed.
-    fn missing(&self) -> Option<String> {
-        let first = self.paths.first()?;
-        let content = content_of(first);
-        matches!(content, Content::Unreadable(_))
-            .then(|| format!("{}: it cannot be read", first.display()))
     }
 
     /// A page begins in this process.
@@ -429,7 +419,11 @@ impl Source {
     /// The files, as they are before the first look.
     fn unseen(&self) -> Vec<Watched> {
         let known = self.good.try_lock().and_then(|good| good.clone());
-        let mut files: Vec<Watched> = self.paths.iter().cloned().map(Watched::new).collect();
+        let paths = self.paths.iter().cloned().enumerate();
+        // Later files are written by commands, when they are needed.
+        let mut files: Vec<Watched> = paths
+            .map(|(at, path)| Watched::new(path, at == 0))
+            .collect();
         for (file, text) in files
             .iter_mut()
             .zip(known.iter().flat_map(|good| &good.layers))

@@ -59,8 +59,8 @@ pub(super) struct Watched {
     content: Option<Content>,
     /// Read, and not yet to be believed: it was changed in place, and may be half written.
     unsettled: Option<Content>,
-    /// It was there once, so that its absence is a fault.
-    was_there: bool,
+    /// Its absence is a fault: it is the first one, or was there once.
+    expected: bool,
 }
 
 /// What a look found.
@@ -77,19 +77,19 @@ pub(super) enum Found {
 }
 
 impl Watched {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf, expected: bool) -> Self {
         Self {
             path,
             mark: None,
             content: None,
             unsettled: None,
-            was_there: false,
+            expected,
         }
     }
 
     /// It is known from an earlier life of the program that there was one.
     pub(super) fn expect_it(&mut self) {
-        self.was_there = true;
+        self.expected = true;
     }
 
     /// Whether it was ever looked at to its end.
@@ -118,7 +118,7 @@ impl Watched {
             Err(error) => return self.failed(&error),
         };
         let known = self.mark.is_some_and(|before| before == mark);
-        if known && self.unsettled.is_none() && !mark.is_racy() && self.was_there {
+        if known && self.unsettled.is_none() && !mark.is_racy() {
             return Found::Same;
         }
         if mark.size > most as u64 && mark.size <= MAX_FILE as u64 {
@@ -132,7 +132,7 @@ impl Watched {
             }
             Err(error) => return self.failed(&error),
         };
-        self.was_there = true;
+        self.expected = true;
         self.settle(content, first || (whole && !in_place))
     }
 
@@ -154,7 +154,7 @@ impl Watched {
     fn failed(&mut self, error: &std::io::Error) -> Found {
         self.mark = None;
         let content = match error.kind() {
-            ErrorKind::NotFound if !self.was_there => Content::NotYet,
+            ErrorKind::NotFound if !self.expected => Content::NotYet,
             _ => Content::Unreadable(why(error)),
         };
         // A rename may be under way on a file system where that takes two steps.
@@ -167,7 +167,8 @@ impl Watched {
 fn why(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => {
-            "there is no such file; to switch flags back, change it, do not delete it".to_owned()
+            "there is no such file; to take back what one said, change it, do not delete it"
+                .to_owned()
         }
         ErrorKind::PermissionDenied => {
             "this process may not read it; chmod a+r, and a+x for the folders above it".to_owned()
@@ -206,10 +207,13 @@ fn bytes(file: &File, most: usize) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A file's content, for those who look once.
-pub(crate) fn content_of(path: &Path) -> Content {
+/// What a file says now, read as a running program reads it: no pipe, no device, not too long.
+/// With `expected`, it is a fault that there is none.
+#[must_use]
+pub fn content_of(path: &Path, expected: bool) -> Content {
     match read(path, MAX_FILE) {
         Ok((content, _)) => content,
+        Err(error) if !expected && error.kind() == ErrorKind::NotFound => Content::NotYet,
         Err(error) => Content::Unreadable(why(&error)),
     }
 }
