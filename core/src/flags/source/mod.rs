@@ -9,6 +9,7 @@
 //! `state_dir`. In a child of a fork the looking begins anew, over what its parent knew.
 
 mod keep;
+mod reload;
 mod told;
 mod watch;
 
@@ -23,6 +24,7 @@ use crate::fork::Forever;
 use crate::lane::process;
 use keep::Folder;
 pub use keep::{Status, known_files, statuses};
+pub(crate) use reload::FlagFiles;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -35,6 +37,9 @@ use watch::{Found, Watched};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Other processes hear of this one so often.
 const TELL: Duration = Duration::from_secs(5);
+/// Who asks waits so long for a file that is being written, so often.
+const SETTLE: Duration = Duration::from_millis(20);
+const SETTLING: usize = 10;
 /// A page reads no longer file …
 const MOST_ON_PAGE: usize = 64 << 10;
 /// … and takes a change only where all of them together are no longer.
@@ -64,8 +69,10 @@ pub(crate) struct Source {
 struct Here {
     generation: u32,
     watching: parking_lot::Mutex<Watching>,
-    /// The second in which a page last looked.
-    page_looked_at: AtomicU64,
+    /// The second in which somebody last looked.
+    looked_at: AtomicU64,
+    /// The thread does other work, which may take long.
+    busy: AtomicBool,
     /// A page found something that only a thread may read.
     put_off: AtomicBool,
     looks: AtomicU64,
@@ -108,6 +115,25 @@ impl Watching {
         }
     }
 
+    /// Looks at each file: something is new, may be half written, is too long to be read now.
+    fn look(&mut self, most: usize) -> (bool, bool, bool) {
+        let (mut new, mut soon, mut put_off) = (self.pending, false, false);
+        for file in &mut self.files {
+            match file.look(most) {
+                Found::Same => {}
+                Found::New => new = true,
+                Found::Unsettled => soon = true,
+                Found::TooLong => put_off = true,
+            }
+        }
+        self.pending = new;
+        (new, soon, put_off)
+    }
+
+    fn say(&mut self) -> Vec<LogEvent> {
+        self.told.due(&self.problems)
+    }
+
     fn errors(&self) -> usize {
         let problems = self.problems.iter();
         problems
@@ -144,6 +170,12 @@ pub(crate) struct Look {
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceStats {
+    /// The version of the flags, as [`Snapshot::version`](crate::flags::Snapshot::version) has it.
+    pub version: u64,
+    /// When the files were last looked at: nanoseconds since the Unix epoch; 0: never.
+    pub looked_at: u64,
+    /// When something else was last taken from them, likewise.
+    pub changed_at: u64,
     /// How often the files were looked at.
     pub looks: u64,
     /// Of these, by pages, because there is no thread.
@@ -228,17 +260,34 @@ impl Source {
             return false;
         };
         let now = clock::coarse_seconds();
-        let last = here.page_looked_at.load(Ordering::Relaxed);
-        now != last
+        let last = here.looked_at.load(Ordering::Relaxed);
+        let patience = if here.busy.load(Ordering::Relaxed) {
+            3
+        } else {
+            1
+        };
+        now >= last.saturating_add(patience)
             && here
-                .page_looked_at
+                .looked_at
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 
     /// A thread looks from now on, in this process; or, with 0, no more.
     pub(crate) fn set_thread(&self, generation: u32) {
+        if let Some(here) = self.here() {
+            here.busy.store(false, Ordering::Relaxed);
+        }
         self.by_thread_in.store(generation, Ordering::Relaxed);
+    }
+
+    /// The thread does other work now, in which something foreign may hang: after some seconds of
+    /// it, pages look.
+    pub(crate) fn set_busy(&self) {
+        if let Some(here) = self.here() {
+            here.busy.store(true, Ordering::Relaxed);
+        }
+        self.by_thread_in.store(0, Ordering::Relaxed);
     }
 
     /// Looks at the files, if it is time and nobody else does.
@@ -255,10 +304,15 @@ impl Source {
             return Look::default();
         };
         if by == Looker::Thread && watching.next.is_some_and(|next| begun < next) {
-            return Look::default();
+            return Look {
+                events: watching.say(),
+                ..Look::default()
+            };
         }
         let mut look = self.look_now(here, &mut watching, by);
         look.looked = true;
+        here.looked_at
+            .store(clock::coarse_seconds(), Ordering::Relaxed);
         here.looks.fetch_add(1, Ordering::Relaxed);
         if by == Looker::Page {
             here.page_looks.fetch_add(1, Ordering::Relaxed);
@@ -266,8 +320,7 @@ impl Source {
             here.page_look_ns.fetch_add(took, Ordering::Relaxed);
         } else {
             // Never said on a page.
-            let Watching { told, problems, .. } = &mut *watching;
-            look.events = told.due(problems);
+            look.events = watching.say();
         }
         look
     }
@@ -278,14 +331,15 @@ impl Source {
         } else {
             MAX_FILE
         };
-        let (mut new, mut soon, mut put_off) = (watching.pending, false, false);
-        for file in &mut watching.files {
-            match file.look(most) {
-                Found::Same => {}
-                Found::New => new = true,
-                Found::Unsettled => soon = true,
-                Found::TooLong => put_off = true,
+        let (mut new, mut soon, mut put_off) = watching.look(most);
+        // Who asked wants to know now.
+        for _ in 0..SETTLING {
+            if !soon || by != Looker::Asked {
+                break;
             }
+            std::thread::sleep(SETTLE);
+            let again = watching.look(most);
+            (new, soon, put_off) = (new || again.0, again.1, again.2);
         }
         // What may be half written is looked at again at the thread's next turn.
         let pause = if soon { Duration::ZERO } else { INTERVAL };
@@ -295,7 +349,6 @@ impl Source {
             && watching.files.iter().map(Watched::length).sum::<usize>() > MOST_PARSED_ON_PAGE;
         here.put_off
             .store(put_off || new && too_much, Ordering::Relaxed);
-        watching.pending = new;
         if !new || too_much || !watching.files.iter().all(known) {
             return Look {
                 problems: watching.problems.clone(),
@@ -405,7 +458,8 @@ impl Source {
             generation,
             errors: AtomicU64::new(watching.errors() as u64),
             watching: parking_lot::Mutex::new(watching),
-            page_looked_at: AtomicU64::new(0),
+            looked_at: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
             put_off: AtomicBool::new(false),
             looks: AtomicU64::new(0),
             page_looks: AtomicU64::new(0),
@@ -445,6 +499,7 @@ impl Source {
                 reloads: count(&here.reloads),
                 errors: count(&here.errors),
                 put_off: here.put_off.load(Ordering::Relaxed),
+                ..SourceStats::default()
             })
     }
 }

@@ -9,6 +9,9 @@ const AGAIN: Duration = Duration::from_secs(600);
 /// So many problems are said in full.
 const MAX_LINES: usize = 5;
 
+/// More than these do not wait: where nobody says them, nobody reads them.
+const MAX_WAITING: usize = 50;
+
 #[derive(Debug, Default)]
 pub(super) struct Told {
     waiting: Vec<String>,
@@ -42,6 +45,13 @@ impl Told {
             last: self.last.clone(),
             ..Self::default()
         }
+    }
+
+    /// Something happened that is no fault.
+    pub(super) fn happened(&mut self, what: String) {
+        self.waiting.push(what);
+        let too_many = self.waiting.len().saturating_sub(MAX_WAITING);
+        self.waiting.drain(..too_many);
     }
 
     /// Something could not be done.
