@@ -15,6 +15,7 @@
     )
 )]
 
+mod flags;
 mod gate;
 mod options;
 mod time;
@@ -34,6 +35,8 @@ usage: ioprofiler AREA DEED [OPTIONS]
   token check   say whether a token is good, and if not, which part fails
   gate open     open the gate \"this-machine\" of this user, for development
   gate close    close it again
+  flags off     switch a flag off for everybody; on, set, shed, clear likewise
+  flags list    the flags by priority; status, eval, check likewise
 
   --help        this text; after an area: all about it
   --version     the version
@@ -73,6 +76,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
     match area.as_deref() {
         Some("token") => token::run(options),
         Some("gate") => gate::run(options),
+        Some("flags") => flags::run(options),
         None if options.wants_version() => Ok(Done::said(concat!(
             "ioprofiler ",
             env!("CARGO_PKG_VERSION"),
@@ -81,7 +85,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
         None if options.wants_help() => Ok(Done::said(HELP)),
         None => Err(Wrong::Usage(format!("nothing to do\n\n{HELP}"))),
         Some(other) => Err(Wrong::Usage(format!(
-            "{other:?} is not known; allowed: token, gate"
+            "{other:?} is not known; allowed: token, gate, flags"
         ))),
     }
 }

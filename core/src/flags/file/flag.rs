@@ -168,7 +168,7 @@ impl Reader<'_> {
         }
         let meant = match word.to_lowercase().as_str() {
             "true" | "yes" | "enabled" | "enable" => "; write \"on\"".to_owned(),
-            "false" | "no" | "none" | "disabled" | "disable" | "" => "; write \"off\"".to_owned(),
+            "false" | "no" | "none" | "disabled" | "disable" | "of" | "" => "; write \"off\"".to_owned(),
             _ => did_you_mean(word, self.variants.iter().copied()),
         };
         if meant.is_empty() {

@@ -22,6 +22,7 @@ mod toml_message;
 mod write;
 
 use super::model::Document;
+pub use nearest::did_you_mean;
 use node::Table;
 use problem::Findings;
 pub use problem::{Problem, Severity};

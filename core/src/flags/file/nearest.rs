@@ -64,8 +64,9 @@ fn plain(word: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// `, did you mean x?`, or nothing.
-pub(crate) fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+/// `; did you mean `x`?`, for the name that is nearest to a word, or nothing where none is near.
+#[must_use]
+pub fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, names).map_or_else(String::new, |name| {
         format!("; did you mean `{}`?", shown(name))
     })
