@@ -135,6 +135,12 @@ fn later_files_lie_over_earlier_ones_key_by_key() {
         ["new_search", "cart", "wishlist", "cart_v2", "brand_new"]
     );
     assert_eq!(reading.document.files, ["layer0.toml", "layer1.toml"]);
+    // Groups and users may go on naming a variant that an earlier layer introduces.
+    let base = "[flags.a]\nenabled = { blue = 1, green = 2 }\ngroups = { beta = \"green\" }\n";
+    for night in ["enabled = 5", "enabled = \"green\"", "enabled = { red = 5 }"] {
+        let reading = read(&layers(&[base, &format!("[flags.a]\n{night}\n")]), None);
+        assert_eq!(reading.problems, [], "{night}");
+    }
     // A table is replaced whole: what the emergency file lists is all there is.
     let other = read(
         &layers(&[DEPLOYED, "[flags.new_search]\nenabled = { blue = 1 }\n"]),

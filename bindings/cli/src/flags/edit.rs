@@ -46,6 +46,9 @@ pub(super) fn run(deed: &Deed, mut given: Given) -> Result<Done, Wrong> {
     let text = last_text(&before, &last)?;
     let plan = plan(deed, &mut given, &before)?;
     given.no_more_words()?;
+    if plan.changes.is_empty() {
+        return Ok(Done::said(format!("nothing to do: {}\n", plan.outcome)));
+    }
     let mut new = text.clone();
     for change in &plan.changes {
         new = apply(&last, &new, change)?;
@@ -53,9 +56,6 @@ pub(super) fn run(deed: &Deed, mut given: Given) -> Result<Done, Wrong> {
     let after = before.with_last(&new);
     check(&before, &after, &new, &last)?;
     let mut effects = effects(&before, &after);
-    if new == text || plan.changes.is_empty() {
-        return Ok(Done::said(format!("nothing to do: {}\n", plan.outcome)));
-    }
     if given.dry_run {
         effects.push(format!(
             "nothing is written: --dry-run; it would change {}",

@@ -28,7 +28,9 @@ pub(super) fn change(text: &str, change: &Change) -> Result<String, String> {
             put_shed(&mut document, table);
         }
         Change::ClearShed => {
-            document.remove("shed");
+            if let Some(Item::Table(shed)) = document.remove("shed") {
+                keep_comments(document.as_table_mut(), before(&shed));
+            }
         }
     }
     Ok(document.to_string())
@@ -88,10 +90,17 @@ fn enable(root: &mut Table, flag: &str, value: Value, note: &str) {
 
 /// The value alone is changed; what stands around it stays, but for what we said there before.
 fn put(table: &mut dyn TableLike, key: &str, mut value: Value, note: &str) {
-    if let Some(old) = table.get(key).and_then(Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
+    match table.get_mut(key) {
+        Some(item) => {
+            if let Some(old) = item.as_value() {
+                *value.decor_mut() = old.decor().clone();
+            }
+            *item = Item::Value(value);
+        }
+        None => {
+            table.insert(key, Item::Value(value));
+        }
     }
-    table.insert(key, Item::Value(value));
     comment(table, key, note);
 }
 
@@ -127,8 +136,7 @@ fn clear(root: &mut Table, flag: &str) {
         let gone = flags.remove(flag);
         // Comments of people stay, above what comes next.
         if let Some(Item::Table(table)) = gone {
-            let prefix = table.decor().prefix().and_then(|prefix| prefix.as_str());
-            kept.insert_str(0, prefix.unwrap_or_default());
+            kept.insert_str(0, before(&table));
         }
     }
     let left_nothing = flags.is_empty();
@@ -157,9 +165,14 @@ fn keep_comments(root: &mut Table, kept: &str) {
     if lines.is_empty() {
         return;
     }
-    let prefix = root.decor().prefix().and_then(|prefix| prefix.as_str());
-    let before = format!("{lines}{}", prefix.unwrap_or_default());
+    let before = format!("{lines}\n{}", before(root));
     root.decor_mut().set_prefix(before);
+}
+
+/// What stands before a table's name.
+fn before(table: &Table) -> &str {
+    let prefix = table.decor().prefix().and_then(|prefix| prefix.as_str());
+    prefix.unwrap_or_default()
 }
 
 /// A value as TOML has it.

@@ -59,12 +59,17 @@ pub(super) struct Written<'a> {
     pub(super) node: &'a Node,
 }
 
-/// Reads what there is. What is wrong makes the flag a bad one, and is left out.
-pub(super) fn read(name: &str, keys: &[Written<'_>], findings: &mut Findings) -> FlagSpec {
+/// Reads what there is; `variants` are the names that its layers introduce. What is wrong makes the flag a bad one, and is left out.
+pub(super) fn read<'a>(
+    name: &'a str,
+    keys: &[Written<'a>],
+    variants: &[&'a str],
+    findings: &'a mut Findings,
+) -> FlagSpec {
     let mut reader = Reader {
         name,
         findings,
-        variants: declared(keys),
+        variants: known(variants, keys),
     };
     let mut spec = FlagSpec::new(name);
     for written in keys {
@@ -95,20 +100,15 @@ pub(super) fn read(name: &str, keys: &[Written<'_>], findings: &mut Findings) ->
     spec
 }
 
-/// Names of variants, from where they are introduced.
-fn declared<'a>(keys: &[Written<'a>]) -> Vec<&'a str> {
-    let mut names = vec!["on", "off"];
-    for written in keys {
-        if !["variants", Key::ENABLED, "data"].contains(&written.key) {
-            continue;
-        }
-        if let Some(table) = written.node.as_table() {
-            // A name in `data` alone is a slip where variants are numbered.
-            let numbered = keys.iter().any(|other| other.key == "variants");
-            if written.key != "data" || !numbered {
-                names.extend(table.entries.iter().map(|entry| entry.key.as_str()));
-            }
-        }
+/// Where no variants are numbered, `data` introduces them too; else a name there alone is a slip.
+fn known<'a>(introduced: &[&'a str], keys: &[Written<'a>]) -> Vec<&'a str> {
+    let mut names = introduced.to_vec();
+    let is_numbered = keys.iter().any(|written| written.key == "variants");
+    let data = keys.iter().find(|written| written.key == "data");
+    if let Some(table) = data.and_then(|data| data.node.as_table())
+        && !is_numbered
+    {
+        names.extend(table.entries.iter().map(|entry| entry.key.as_str()));
     }
     names
 }
@@ -168,7 +168,9 @@ impl Reader<'_> {
         }
         let meant = match word.to_lowercase().as_str() {
             "true" | "yes" | "enabled" | "enable" => "; write \"on\"".to_owned(),
-            "false" | "no" | "none" | "disabled" | "disable" | "of" | "" => "; write \"off\"".to_owned(),
+            "false" | "no" | "none" | "disabled" | "disable" | "of" | "" => {
+                "; write \"off\"".to_owned()
+            }
             _ => did_you_mean(word, self.variants.iter().copied()),
         };
         if meant.is_empty() {

@@ -80,6 +80,9 @@ struct Merged<'a> {
     name: &'a str,
     first: Spot,
     keys: Vec<Written<'a>>,
+    /// Names of variants, from wherever any layer introduces them: a later `enabled` lies over an
+    /// earlier one, whose variants groups and users may still have.
+    variants: Vec<&'a str>,
 }
 
 /// Puts the layers over each other. `named` are their names and texts.
@@ -115,7 +118,7 @@ pub(super) fn overlay(
         .collect();
     let merged = merge(tables, findings);
     for flag in merged.into_iter().take(MAX_FLAGS) {
-        let mut spec = flag::read(flag.name, &flag.keys, findings);
+        let mut spec = flag::read(flag.name, &flag.keys, &flag.variants, findings);
         spec.place = place(&flag.first);
         spec.keys = flag
             .keys
@@ -157,31 +160,33 @@ fn merge<'a>(tables: &'a [Table], findings: &mut Findings) -> Vec<Merged<'a>> {
                     name: &entry.key,
                     first: spot,
                     keys: Vec::new(),
+                    variants: vec!["on", "off"],
                 });
             }
             if let Some(flag) = flags.get_mut(at) {
-                add_keys(layer, entry, &mut flag.keys, findings);
+                add_keys(layer, entry, flag, findings);
             }
         }
     }
     flags
 }
 
-fn add_keys<'a>(
-    layer: usize,
-    entry: &'a Entry,
-    keys: &mut Vec<Written<'a>>,
-    findings: &mut Findings,
-) {
+fn add_keys<'a>(layer: usize, entry: &'a Entry, flag: &mut Merged<'a>, findings: &mut Findings) {
     let mut put = |key: &'a str, at: &std::ops::Range<usize>, node: &'a Node| {
         let written = Written {
             key,
             spot: Spot::new(layer, at.clone()),
             node,
         };
-        match keys.iter_mut().find(|before| before.key == key) {
+        if ["variants", Key::ENABLED].contains(&key)
+            && let Some(table) = node.as_table()
+        {
+            let names = table.entries.iter().map(|entry| entry.key.as_str());
+            flag.variants.extend(names);
+        }
+        match flag.keys.iter_mut().find(|before| before.key == key) {
             Some(before) => *before = written,
-            None => keys.push(written),
+            None => flag.keys.push(written),
         }
     };
     match &entry.node.value {
