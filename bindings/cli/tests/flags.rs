@@ -559,7 +559,6 @@ fn status_tells_what_a_running_program_goes_by() {
             .args(line.split_whitespace())
             .output()
             .unwrap();
-        print!("{}", err(&output));
         (
             output.status.code().unwrap(),
             String::from_utf8(output.stdout).unwrap(),
