@@ -137,7 +137,11 @@ fn later_files_lie_over_earlier_ones_key_by_key() {
     assert_eq!(reading.document.files, ["layer0.toml", "layer1.toml"]);
     // Groups and users may go on naming a variant that an earlier layer introduces.
     let base = "[flags.a]\nenabled = { blue = 1, green = 2 }\ngroups = { beta = \"green\" }\n";
-    for night in ["enabled = 5", "enabled = \"green\"", "enabled = { red = 5 }"] {
+    for night in [
+        "enabled = 5",
+        "enabled = \"green\"",
+        "enabled = { red = 5 }",
+    ] {
         let reading = read(&layers(&[base, &format!("[flags.a]\n{night}\n")]), None);
         assert_eq!(reading.problems, [], "{night}");
     }
