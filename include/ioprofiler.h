@@ -247,8 +247,14 @@ typedef struct ioprof_answer {
     uint32_t buffer_streams;
 } ioprof_answer;
 
+// One unit of work under observation: an integer. 0 is none: every call accepts it and does
+// nothing. One that is stale or foreign does nothing either, and is counted. From any thread.
+//
+// Bit 0 says whether its calls are recorded.
+typedef uint64_t ioprof_request;
+
 // Where the profiler says what went wrong, once a minute and kind: `kind` is `gate`, `limit`,
-// `misuse`, `queue` or `panic`, `message` one line. Neither ends in NUL. Called by a thread of
+// `misuse`, `queue`, `log` or `panic`, `message` one line. Neither ends in NUL. Called by a thread of
 // the library, or by whoever flushes; never by a page. It must not throw.
 typedef void (*ioprof_log_callback)(void *userdata,
                                     const char *kind,
@@ -300,10 +306,27 @@ typedef struct ioprof_options {
     // Handed to `log`. It must be good until `ioprof_profiler_free` answered `IOPROF_OK`; where
     // that answered anything else, as long as the process.
     void *log_userdata;
+    // What stands in the compact note (`ioprof_request_compact_note`): fields in the language of
+    // Apache's LogFormat, as in `%{user_id}n %{app_us}n`. Default: there is none.
+    struct ioprof_text note_format;
+    // The access log: a file, `stdout`, `stderr`, or `host` where the host writes the lines itself
+    // (`ioprof_profile_log_line`). Default: none is written.
+    struct ioprof_text access_log;
+    // `common`, `combined`, `json`, or a format in the language of Apache's LogFormat. Default
+    // `combined`.
+    struct ioprof_text access_log_format;
+    // The time zone of `%t`: `UTC`, `local` or a name as `America/New_York`. Default `local`.
+    struct ioprof_text access_log_time_zone;
+    // What `%v` writes. Default: the name in the Host header.
+    struct ioprof_text access_log_server_name;
+    // `IOPROF_DETAILS_…`: whether JSON lines show the values of queries, and error messages.
+    uint32_t access_log_details;
+    // The longest that a compact note may be, in bytes, at most 1,000. Default 255.
+    uint32_t note_max_bytes;
 } ioprof_options;
 
 // Counters. Set `size` to `sizeof(ioprof_stats)` before the call. All but `calls_outside`,
-// `lost_facts` and `queue_dropped` are the process's; a child of a fork starts from zero.
+// `lost_facts`, `queue_dropped` and those of the log are the process's; a child of a fork starts from zero.
 typedef struct ioprof_stats {
     // `sizeof(ioprof_stats)`.
     size_t size;
@@ -350,13 +373,18 @@ typedef struct ioprof_stats {
     // Arguments of this ABI that could not be meant: a length beyond memory, a number out of
     // range.
     uint64_t invalid_arguments;
+    // Notes that were not taken: after their request, beyond 64 names, or under a name that is
+    // none.
+    uint64_t lost_notes;
+    // Lines of the access log that were written.
+    uint64_t log_written;
+    // Lines that were not, because the queue was full.
+    uint64_t log_dropped;
+    // Lines that were not, because the file, the disk or the pipe would not take them.
+    uint64_t log_failed;
+    // Lines to a pipe that were cut to 4,096 bytes.
+    uint64_t log_cut;
 } ioprof_stats;
-
-// One unit of work under observation: an integer. 0 is none: every call accepts it and does
-// nothing. One that is stale or foreign does nothing either, and is counted. From any thread.
-//
-// Bit 0 says whether its calls are recorded.
-typedef uint64_t ioprof_request;
 
 // What a request is about. Set `size` to `sizeof(ioprof_facts)` and everything else to 0; then
 // what you know. Texts are copied, and cut at 8 KiB.
@@ -387,7 +415,7 @@ typedef struct ioprof_facts {
     struct ioprof_text traceparent;
     // Who looks, where a token said so: `ioprof_gate_decision.viewer`.
     struct ioprof_text viewer;
-    // Those request headers that configured formats name.
+    // Those request headers that configured formats name: `ioprof_profiler_wanted_headers`.
     const struct ioprof_header *headers;
     // How many; at most 64 are taken.
     size_t header_count;
@@ -468,6 +496,67 @@ ioprof_status ioprof_inject(const struct ioprof_answer *answer,
                             char *buffer,
                             size_t capacity,
                             size_t *length);
+
+// Sets a note: a named value for the request's line in the log. The last value of a name wins. A
+// request keeps 64 notes; a name is 1 to 64 bytes of visible ASCII without `"`, `\`, `{`, `}`; of a
+// text 1,024 bytes are kept. What is not taken, because of that or because the request is
+// finished, is counted (`ioprof_stats.lost_notes`).
+void ioprof_request_note_text(ioprof_request request,
+                              const char *name,
+                              size_t name_length,
+                              const char *value,
+                              size_t value_length);
+
+// As `ioprof_request_note_text`, for a whole number.
+void ioprof_request_note_integer(ioprof_request request,
+                                 const char *name,
+                                 size_t name_length,
+                                 int64_t value);
+
+// As `ioprof_request_note_text`, for any other number. One that is not finite is logged as absent.
+void ioprof_request_note_float(ioprof_request request,
+                               const char *name,
+                               size_t name_length,
+                               double value);
+
+// As `ioprof_request_note_text`, for `true` (not 0) or `false` (0).
+void ioprof_request_note_bool(ioprof_request request,
+                              const char *name,
+                              size_t name_length,
+                              uint32_t value);
+
+// A header of the answer, where a configured format names it: `ioprof_profiler_wanted_headers`.
+// Once for each time that it is there.
+void ioprof_request_answer_header(ioprof_request request,
+                                  const char *name,
+                                  size_t name_length,
+                                  const char *value,
+                                  size_t value_length);
+
+// The compact note of the request as it is now, in the format of `ioprof_options.note_format`: for
+// a server's own line, and for a header. Printable ASCII without `"` and `\`. Gives the length it
+// needs; 0 where there is no format or no request.
+size_t ioprof_request_compact_note(ioprof_request request, char *buffer, size_t capacity);
+
+// The line of a request in the access log, without its end, for hosts that write it themselves
+// (`ioprof_options.access_log` is `host`). Gives the length it needs; 0 where there is no access
+// log.
+size_t ioprof_profile_log_line(ioprof_profiler profiler,
+                               const struct ioprof_profile *profile,
+                               char *buffer,
+                               size_t capacity);
+
+// The headers that configured formats name, in small letters, each ended by a newline: of requests
+// (`answer` 0, for `ioprof_facts.headers`) or of answers (`answer` 1, for
+// `ioprof_request_answer_header`). Gives the length it needs.
+size_t ioprof_profiler_wanted_headers(ioprof_profiler profiler,
+                                      uint32_t answer,
+                                      char *buffer,
+                                      size_t capacity);
+
+// Opens the access log's file again at its next line: after it was moved away. The library notices
+// that by itself as well.
+void ioprof_profiler_reopen_logs(ioprof_profiler profiler);
 
 // Frees a profile. NULL is fine.
 void ioprof_profile_free(struct ioprof_profile *profile);

@@ -10,6 +10,7 @@
 
 mod allocations;
 mod contestants;
+mod flags;
 mod harness;
 mod instructions;
 mod memory;
@@ -27,14 +28,22 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 /// What can be asked for.
 const HELP: &str = "\
-usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [memory] [page]
+usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [flags] [memory] [page]
 
 Without a name: everything. --quick measures next to nothing, to see that all of it runs.
 --instructions counts instructions under valgrind instead of time.
 ";
 
 /// The tables, in the order they are printed.
-const TABLES: [&str; 6] = ["spans", "requests", "sizes", "rendering", "memory", "page"];
+const TABLES: [&str; 7] = [
+    "spans",
+    "requests",
+    "sizes",
+    "rendering",
+    "flags",
+    "memory",
+    "page",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -88,6 +97,7 @@ fn one_table(table: &str, effort: Effort, quick: bool) -> Result<String> {
         "requests" => spans::requests_table(effort, quick),
         "sizes" => spans::sizes_table(effort, quick),
         "rendering" => rendering::report(effort, quick),
+        "flags" => flags::report(effort, quick),
         "memory" => memory::report(quick),
         _ => page::report(quick),
     }
@@ -95,7 +105,7 @@ fn one_table(table: &str, effort: Effort, quick: bool) -> Result<String> {
 
 /// One part, in this process.
 fn run_part(part: &str, effort: Effort) -> Result<()> {
-    if spans::run(part, effort)? || memory::run(part)? {
+    if spans::run(part, effort)? || flags::run(part, effort)? || memory::run(part)? {
         return Ok(());
     }
     match part {

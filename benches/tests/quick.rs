@@ -16,7 +16,7 @@ fn quick(tables: &[&str]) -> String {
 
 #[test]
 fn every_row_is_measured() {
-    let report = quick(&["spans", "requests", "sizes", "rendering"]);
+    let report = quick(&["spans", "requests", "sizes", "rendering", "flags"]);
     assert!(!report.contains("not measured"), "{report}");
     for row in [
         "floor",
@@ -24,6 +24,9 @@ fn every_row_is_measured() {
         "C: explicit handle",
         "puffin",
         "HTML panel",
+        "by handle: 50 %",
+        "yggdrasil",
+        "Reload of 5,000 flags",
     ] {
         assert!(report.contains(row), "{row} is missing:\n{report}");
     }

@@ -1,6 +1,7 @@
 //! What a request is about: as the host tells it at begin, and as a slot keeps it.
 
 use crate::flags::{FlagFacts, Subject, hash};
+use crate::notes::StoredNotes;
 use crate::profile::{FactsData, RequestKind};
 
 /// What is known of a request when it begins. Borrowed: nothing is copied before
@@ -25,9 +26,22 @@ pub struct Facts<'a> {
     pub(crate) parent_id: Option<&'a str>,
     pub(crate) traceparent: Option<&'a str>,
     pub(crate) viewer: Option<&'a str>,
-    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) headers: Headers<'a>,
     pub(crate) asked: bool,
     pub(crate) flag_overrides: Option<&'a str>,
+}
+
+/// Request headers, as a host has them: as text or as they came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Headers<'a> {
+    Text(&'a [(&'a str, &'a str)]),
+    Raw(&'a [(&'a str, &'a [u8])]),
+}
+
+impl Default for Headers<'_> {
+    fn default() -> Self {
+        Self::Text(&[])
+    }
 }
 
 macro_rules! optional {
@@ -97,10 +111,18 @@ impl<'a> Facts<'a> {
         flag_overrides
     }
 
-    /// Those request headers that configured formats name.
+    /// Those request headers that configured formats name
+    /// ([`Profiler::wanted_headers`](crate::Profiler::wanted_headers)).
     #[must_use]
     pub fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
-        self.headers = headers;
+        self.headers = Headers::Text(headers);
+        self
+    }
+
+    /// As [`Facts::headers`], with values as they came: any bytes. Instead of it, not beside it.
+    #[must_use]
+    pub fn raw_headers(mut self, headers: &'a [(&'a str, &'a [u8])]) -> Self {
+        self.headers = Headers::Raw(headers);
         self
     }
 
@@ -123,6 +145,8 @@ impl<'a> Facts<'a> {
 const MAX_FACT: usize = 8_192;
 /// Of a string that is kept for the slot's next request.
 const KEPT_CAPACITY: usize = 1_024;
+/// A request keeps at most so many headers, and so many of its answer.
+const MAX_HEADERS: usize = 128;
 
 /// Texts that every request has, one after the other in one buffer.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +171,8 @@ pub(crate) struct StoredFacts {
     kind: RequestKind,
     buffer: String,
     ends: [Option<(u32, u32)>; FIXED],
-    headers: Vec<(String, String)>,
+    headers: StoredHeaders,
+    answer_headers: StoredHeaders,
     viewer: Option<String>,
     route: Option<String>,
     user: Option<String>,
@@ -156,6 +181,50 @@ pub(crate) struct StoredFacts {
     error: Option<String>,
     /// What only flags ask for.
     pub(crate) flags: FlagFacts,
+    /// Beside the facts, because whoever sets or reads either takes the same lock.
+    pub(crate) notes: StoredNotes,
+}
+
+/// Names and values of headers, one after the other in one buffer.
+#[derive(Debug, Default)]
+struct StoredHeaders {
+    bytes: Vec<u8>,
+    /// Where each name ends, and its value.
+    ends: Vec<(u32, u32)>,
+}
+
+impl StoredHeaders {
+    fn add(&mut self, name: &str, value: &[u8]) {
+        if self.ends.len() >= MAX_HEADERS {
+            return;
+        }
+        let name = crate::text::cut_str(name, MAX_FACT);
+        self.bytes.extend_from_slice(name.as_bytes());
+        let name_end = self.bytes.len() as u32;
+        self.bytes
+            .extend_from_slice(value.get(..MAX_FACT).unwrap_or(value));
+        self.ends.push((name_end, self.bytes.len() as u32));
+    }
+
+    fn clear(&mut self) {
+        self.ends.clear();
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_CAPACITY);
+    }
+
+    fn data(&self) -> Vec<(String, Vec<u8>)> {
+        let mut start = 0;
+        let mut read = |end: u32| {
+            let bytes = self.bytes.get(start..end as usize).unwrap_or_default();
+            start = end as usize;
+            bytes
+        };
+        let pair = |&(name, value): &(u32, u32)| {
+            let name = String::from_utf8_lossy(read(name)).into_owned();
+            (name, read(value).to_owned())
+        };
+        self.ends.iter().map(pair).collect()
+    }
 }
 
 /// A fact that is set after begin.
@@ -168,6 +237,7 @@ pub(crate) enum Late<'a> {
     Viewer(&'a str),
     Error(&'a str),
     Attribute(&'a str, &'a str),
+    AnswerHeader(&'a str, &'a [u8]),
 }
 
 const MAX_GROUPS: usize = 64;
@@ -187,8 +257,17 @@ impl StoredFacts {
         self.put(At::Id, facts.id);
         self.put(At::ParentId, facts.parent_id);
         self.put(At::Traceparent, facts.traceparent);
-        for (name, value) in facts.headers {
-            self.headers.push((bounded(name), bounded(value)));
+        match facts.headers {
+            Headers::Text(headers) => {
+                for (name, value) in headers {
+                    self.headers.add(name, value.as_bytes());
+                }
+            }
+            Headers::Raw(headers) => {
+                for (name, value) in headers {
+                    self.headers.add(name, value);
+                }
+            }
         }
         self.viewer = facts.viewer.map(bounded);
         if let Some(overrides) = facts.flag_overrides {
@@ -231,6 +310,7 @@ impl StoredFacts {
             Late::Attribute(name, value) => self.flags.set_attribute(name, value),
             Late::Viewer(viewer) => self.viewer = Some(bounded(viewer)),
             Late::Error(error) => self.error = Some(bounded(error)),
+            Late::AnswerHeader(name, value) => self.answer_headers.add(name, value),
             Late::Group(group) => {
                 let known = self.groups.iter().any(|known| known == group);
                 if !known && self.groups.len() < MAX_GROUPS {
@@ -245,6 +325,8 @@ impl StoredFacts {
         self.buffer.shrink_to(KEPT_CAPACITY);
         self.ends = [None; FIXED];
         self.headers.clear();
+        self.answer_headers.clear();
+        self.notes.clear();
         self.groups.clear();
         (self.viewer, self.route, self.user, self.visitor) = (None, None, None, None);
         self.error = None;
@@ -285,7 +367,8 @@ impl StoredFacts {
             protocol: self.owned(At::Protocol),
             peer: self.owned(At::Peer),
             traceparent: self.owned(At::Traceparent),
-            headers: self.headers.clone(),
+            headers: self.headers.data(),
+            answer_headers: self.answer_headers.data(),
             route: self.route.clone(),
             user: self.user.clone(),
             visitor: self.visitor.clone(),

@@ -265,3 +265,40 @@ pub(crate) fn host_name() -> String {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
 }
+
+/// Runs something on a thread of the host's that may write to a pipe nobody reads, and keeps the
+/// signal that this raises from the host: it would end the process.
+pub(crate) fn without_sigpipe<R>(work: impl FnOnce() -> R) -> R {
+    let mut sigpipe = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: both sets are ours; the first two calls fill the first, `pthread_sigmask` the second.
+    let masked = unsafe {
+        libc::sigemptyset(sigpipe.as_mut_ptr());
+        libc::sigaddset(sigpipe.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, sigpipe.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let was_pending = is_sigpipe_pending();
+    let result = work();
+    if masked {
+        if is_sigpipe_pending() && !was_pending {
+            let mut signal = 0;
+            // SAFETY: the set was filled above; the signal is blocked and pending, so this takes it
+            // away without waiting.
+            unsafe { libc::sigwait(sigpipe.as_ptr(), &raw mut signal) };
+        }
+        // SAFETY: `before` was filled above; this thread gets its own mask back.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+        }
+    }
+    result
+}
+
+fn is_sigpipe_pending() -> bool {
+    let mut pending = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is ours, and filled by `sigpending` before it is looked at.
+    unsafe {
+        libc::sigpending(pending.as_mut_ptr()) == 0
+            && libc::sigismember(pending.as_ptr(), libc::SIGPIPE) == 1
+    }
+}

@@ -66,6 +66,9 @@ pub mod gate;
 pub mod handle;
 pub mod inject;
 mod lane;
+pub mod log_format;
+mod memory;
+pub mod notes;
 pub mod profile;
 mod profiler;
 pub mod render;
@@ -74,9 +77,11 @@ mod scope;
 mod stats;
 pub mod table;
 mod text;
+mod trace_context;
 
 pub use category::{AsCategory, Category, CategoryId, Dialect, Kind};
 pub use clock::Clock;
+pub use collect::sink::access_log::AccessLog;
 pub use collect::sink::memory::MemorySink;
 pub use collect::{Ended, LogEvent, Sink};
 pub use error::Error;
@@ -84,11 +89,14 @@ pub use facts::Facts;
 pub use flags::{Flag, Flags, flag};
 pub use gate::Gate;
 pub use lane::span::{Span, SpanFuture};
+pub use log_format::{LogFormat, NoteFormat};
+pub use notes::{Note, NoteValue};
 pub use profile::{Caller, Counts, Hook, Outcome, ProfileData, RequestKind, SpanData, State};
-pub use profiler::{Profiler, ProfilerBuilder, Record};
+pub use profiler::{Profiler, ProfilerBuilder, Record, WantedHeaders};
 pub use request::{Entered, InRequest, Profile, Request, RequestNumber};
-pub use scope::{current, scope, span};
+pub use scope::{current, note, scope, span};
 pub use stats::Stats;
+pub use trace_context::TraceContext;
 
 /// The README's Rust, compiled and run with the crate's own examples.
 #[cfg(doctest)]

@@ -6,6 +6,8 @@
 
 use crate::category::{Dialect, Kind};
 use crate::flags::FlagsData;
+use crate::notes::Note;
+use crate::trace_context::TraceContext;
 
 /// What a request has done: the plain data behind a [`Profile`](crate::Profile).
 ///
@@ -49,6 +51,8 @@ pub struct ProfileData {
     pub clock_suspect: bool,
     /// What the profiler itself cost in this request, an estimate. Nanoseconds.
     pub own_cost_ns: u64,
+    /// What the application noted, in the order in which names were first set.
+    pub notes: Vec<Note>,
     /// What is hooked in this process, and what was seen but is not.
     pub hooks: Vec<Hook>,
     /// Calls of this process that happened outside any request, so far.
@@ -119,8 +123,10 @@ pub struct FactsData {
     pub peer: Option<String>,
     /// W3C `traceparent` as it came in.
     pub traceparent: Option<String>,
-    /// Those request headers that configured formats name.
-    pub headers: Vec<(String, String)>,
+    /// Those request headers that configured formats name: names, and values as they came.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Those headers of the answer that configured formats name.
+    pub answer_headers: Vec<(String, Vec<u8>)>,
     /// The route's template (`/listing/{id}`); `unknown` when absent, never the raw path.
     pub route: Option<String>,
     /// The user's id.
@@ -137,6 +143,14 @@ pub struct FactsData {
     pub bytes_out: Option<u64>,
     /// What went wrong, if anything did.
     pub error: Option<String>,
+}
+
+impl FactsData {
+    /// The trace that the request belongs to, where `traceparent` is well-formed.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext<'_>> {
+        self.traceparent.as_deref().and_then(TraceContext::parse)
+    }
 }
 
 /// One timed call.

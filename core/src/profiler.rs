@@ -1,6 +1,9 @@
 //! The instance: options in, requests out.
 
+mod logs;
+
 use crate::clock::Clock;
+use crate::collect::sink::access_log::{AccessLog, Control};
 use crate::collect::{Collector, Log, LogEvent, Sink, SinkKind};
 use crate::error::Error;
 use crate::facts::Facts;
@@ -11,10 +14,12 @@ use crate::gate::{Gate, Refusal};
 use crate::lane::context;
 use crate::lane::process::{self, Process};
 use crate::lane::slot::{Allowance, Held, Slot};
+use crate::log_format::NoteFormat;
 use crate::profile::{Hook, Outcome, ProfileData, RequestKind, State};
-use crate::request::{Profile, Request, build};
+use crate::request::{Profile, Request, What, build};
 use crate::stats::Stats;
 use crate::{clock, fork};
+pub use logs::WantedHeaders;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -87,6 +92,9 @@ pub(crate) struct Options {
     pub(crate) allowance: Allowance,
     pub(crate) gate: Gate,
     pub(crate) build_id: Option<String>,
+    pub(crate) note_format: Option<NoteFormat>,
+    access_logs: Vec<(AccessLog, Arc<Control>)>,
+    wanted: WantedHeaders,
     max_live: u32,
     request_ttl: Duration,
     job_ttl: Duration,
@@ -113,6 +121,8 @@ pub struct ProfilerBuilder {
     threadless: bool,
     pub(crate) flag_files: FlagFiles,
     sinks: Vec<SinkKind>,
+    access_logs: Vec<AccessLog>,
+    note_format: Option<NoteFormat>,
     log: Option<Log>,
 }
 
@@ -140,6 +150,8 @@ impl Default for ProfilerBuilder {
             threadless: false,
             flag_files: FlagFiles::default(),
             sinks: Vec::new(),
+            access_logs: Vec::new(),
+            note_format: None,
             log: None,
         }
     }
@@ -242,6 +254,9 @@ impl ProfilerBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
+        for log in &self.access_logs {
+            log.check()?;
+        }
         let range = |name: &str, value: u64, least: u64, most: u64| {
             if (least..=most).contains(&value) {
                 return Ok(());
@@ -276,19 +291,21 @@ impl ProfilerBuilder {
     /// Makes the profiler. No thread, no socket yet, and no file but those of the flags.
     ///
     /// # Errors
-    /// An option is out of its range, `state_dir` cannot be made or is open to others, a flags file is
-    /// wrong and [`flags_required`](Self::flags_required) is set, or a process has 1,024 profilers
-    /// already.
-    pub fn build(self) -> Result<Profiler, Error> {
+    /// An option is out of its range, an access log's file cannot be opened, `state_dir` cannot be
+    /// made or is open to others, a flags file is wrong and
+    /// [`flags_required`](Self::flags_required) is set, or a process has 1,024 profilers already.
+    pub fn build(mut self) -> Result<Profiler, Error> {
         self.check()?;
+        let wanted = WantedHeaders::of(&self.access_logs, self.note_format.as_ref());
+        let access_logs = self.take_access_logs();
+        self.clock.start();
+        let (source, look) = self.flag_files.open()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let place = PROFILERS.get(number as usize).ok_or_else(|| {
             Error::new(format!(
                 "a process has at most {MAX_PROFILERS} profilers: make one at start"
             ))
         })?;
-        self.clock.start();
-        let (source, look) = self.flag_files.open()?;
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             number,
             options: Options {
@@ -299,6 +316,9 @@ impl ProfilerBuilder {
                 },
                 gate: self.gate,
                 build_id: self.build_id,
+                note_format: self.note_format,
+                access_logs,
+                wanted,
                 max_live: self.max_live_requests,
                 request_ttl: self.request_ttl,
                 job_ttl: self.job_ttl,
@@ -403,7 +423,7 @@ impl Profiler {
         let scale = clock::Scale::now();
         let mut live = Vec::new();
         for held in self.shared.live_requests() {
-            let mut data = build(&held, self.shared, &scale, scale.ticks());
+            let mut data = build(&held, self.shared, &scale, scale.ticks(), What::All);
             data.spans.retain(|span| span.outcome == Outcome::Open);
             for span in &mut data.spans {
                 // Its parent may be gone from the list.

@@ -1,5 +1,7 @@
 //! One unit of work under observation, from its begin to its one end.
 
+mod notes;
+
 use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock::{self, Scale};
 use crate::facts::{Facts, Late};
@@ -327,7 +329,13 @@ impl Request {
         };
         let scale = Scale::now();
         live.held.slot.answer(scale.ticks());
-        Profile::ready(build(&live.held, live.profiler, &scale, scale.ticks()))
+        Profile::ready(build(
+            &live.held,
+            live.profiler,
+            &scale,
+            scale.ticks(),
+            What::All,
+        ))
     }
 
     /// Ends the request, once: the body has ended. Later calls change nothing, and give what the
@@ -358,6 +366,7 @@ impl Request {
         Profile {
             held: open.map(|held| (held, live.profiler)),
             data: OnceLock::new(),
+            about: OnceLock::new(),
         }
     }
 
@@ -409,22 +418,41 @@ pub(crate) fn made_up_id(slot: &slot::Slot, profiler: &Shared) -> String {
     )
 }
 
+/// How much of a request is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    All,
+    /// All but its calls.
+    About,
+}
+
 /// What a request has done, up to a tick.
 pub(crate) fn build(
     held: &Held,
     profiler: &'static Shared,
     scale: &Scale,
     until: u64,
+    what: What,
 ) -> ProfileData {
     let slot = held.slot;
     let begun_at = slot.begun_at.load(Ordering::Relaxed);
     let answered_at = slot.answered_at.load(Ordering::Relaxed);
-    let (spans, totals) = read::calls(held, scale, until);
+    let (spans, totals) = match what {
+        What::All => read::calls(held, scale, until),
+        What::About => Default::default(),
+    };
     let calls: u64 = totals.iter().map(|total| total.calls).sum();
-    let (id, parent_id, facts, flags) = slot.facts().map_or_else(Default::default, |facts| {
+    let about = slot.facts().map(|facts| {
         let flags = FlagsOf { slot, profiler }.profile(&facts);
-        (facts.id(), facts.parent_id(), facts.data(), flags)
+        (
+            facts.id(),
+            facts.parent_id(),
+            facts.data(),
+            facts.notes.data(),
+            flags,
+        )
     });
+    let (id, parent_id, facts, notes, flags) = about.unwrap_or_default();
     let facts = FactsData {
         status: slot.status(),
         bytes_out: slot.bytes_out(),
@@ -455,6 +483,7 @@ pub(crate) fn build(
         recorded: slot.was_recorded(),
         clock_suspect: scale.suspect_since(begun_at),
         own_cost_ns: clock::span_cost().saturating_mul(calls),
+        notes,
         hooks: profiler.hooks(),
         calls_outside: profiler.calls_outside(),
         flags,
@@ -507,6 +536,7 @@ pub struct Profile {
     held: Option<(Held, &'static Shared)>,
     // Boxed, so that a profile which nobody reads is moved in a few words.
     data: OnceLock<Box<ProfileData>>,
+    about: OnceLock<Box<ProfileData>>,
 }
 
 impl Profile {
@@ -514,6 +544,7 @@ impl Profile {
         Self {
             held: None,
             data: OnceLock::from(Box::new(data)),
+            about: OnceLock::new(),
         }
     }
 
@@ -521,26 +552,33 @@ impl Profile {
         Self {
             held: Some((held, profiler)),
             data: OnceLock::new(),
+            about: OnceLock::new(),
         }
     }
 
     /// The data, built now if this is the first look.
     #[must_use]
     pub fn data(&self) -> &ProfileData {
-        self.data.get_or_init(|| {
-            let data = self
-                .held
-                .as_ref()
-                .map_or_else(ProfileData::default, |(held, profiler)| {
-                    build(
-                        held,
-                        profiler,
-                        &Scale::now(),
-                        held.slot.ended_at.load(Ordering::Relaxed),
-                    )
-                });
-            Box::new(data)
-        })
+        self.data.get_or_init(|| self.build(What::All))
+    }
+
+    /// The data without its calls: `spans` and `totals` are empty. Of a finished request this
+    /// costs a fraction of [`Profile::data`]; where that was built already, it is that, calls
+    /// and all.
+    #[must_use]
+    pub fn about(&self) -> &ProfileData {
+        match self.data.get() {
+            Some(data) => data,
+            None => self.about.get_or_init(|| self.build(What::About)),
+        }
+    }
+
+    fn build(&self, what: What) -> Box<ProfileData> {
+        let Some((held, profiler)) = &self.held else {
+            return Box::default();
+        };
+        let ended_at = held.slot.ended_at.load(Ordering::Relaxed);
+        Box::new(build(held, profiler, &Scale::now(), ended_at, what))
     }
 
     /// The call list and the table, as text for a terminal. Holds SQL and keys: for those whom the

@@ -4,7 +4,9 @@
 //! polled. Without one, a call is unattributed: never "the last request seen".
 
 use crate::category::{AsCategory, Kind};
+use crate::lane::context;
 use crate::lane::span::{self, Span};
+use crate::notes::NoteValue;
 use crate::request::Request;
 use std::panic::Location;
 
@@ -37,4 +39,21 @@ pub fn scope(category: impl AsCategory, detail: impl AsRef<[u8]>) -> Span {
 /// The request that this thread or future is in; [`Request::none`] if there is none.
 pub fn current() -> Request {
     Request::current()
+}
+
+/// Sets a note on the current request: see [`Request::note`]. Outside a request it does nothing.
+///
+/// ```
+/// ioprofiler::note("user_id", 5020244);
+/// ```
+#[inline]
+pub fn note<'v>(name: &str, value: impl Into<NoteValue<&'v str>>) {
+    context::with(|now| {
+        // What entered the request holds it, so its slot serves no other one meanwhile.
+        if let Some(slot) = now.slot.get()
+            && now.fork.get() == crate::fork::generation()
+        {
+            slot.note(now.generation.get(), name, value.into());
+        }
+    });
 }

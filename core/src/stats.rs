@@ -42,12 +42,23 @@ pub struct Stats {
     pub busy: u64,
     /// Facts set after their request, or lost to another thread.
     pub lost_facts: u64,
+    /// Notes that were not taken: after their request, beyond 64 names, or under a name that is
+    /// none.
+    pub lost_notes: u64,
     /// Names that became `other`, because a process has at most 1,024 categories.
     pub categories_overflowed: u64,
     /// Finished requests that wait for the collector.
     pub queued: u64,
     /// Finished requests that no sink saw, because the queue was full or shut down.
     pub queue_dropped: u64,
+    /// Lines of access logs that were written.
+    pub log_written: u64,
+    /// Lines that were not, because the queue was full.
+    pub log_dropped: u64,
+    /// Lines that were not, because the file, the disk or the pipe would not take them.
+    pub log_failed: u64,
+    /// Lines to a pipe that were cut to 4,096 bytes.
+    pub log_cut: u64,
     /// Panics of sinks and callbacks, caught.
     pub panics: u64,
     /// Flags that requests asked for and do not list, because they asked for thousands.
@@ -79,6 +90,10 @@ impl Stats {
             categories_overflowed: crate::category::overflowed(),
             queued: collected.queued,
             queue_dropped: collected.dropped,
+            log_written: shared.log_lines(|log| &log.written),
+            log_dropped: shared.log_lines(|log| &log.dropped),
+            log_failed: shared.log_lines(|log| &log.failed),
+            log_cut: shared.log_lines(|log| &log.cut),
             panics: collected.panics,
             calls_outside,
             refused,
@@ -100,6 +115,7 @@ impl Stats {
         stats.unlisted = count(&counters.unlisted);
         stats.untimed = count(&counters.untimed);
         stats.late_spans = count(&counters.late_spans);
+        stats.lost_notes = count(&counters.lost_notes);
         stats.stale_handles = count(&counters.stale_handles);
         stats.busy = count(&counters.busy);
         stats

@@ -1,7 +1,8 @@
 //! What one request records, seen from outside: spans, scopes, threads, futures, limits, ends.
 
 use ioprofiler::{
-    Category, Facts, Kind, MemorySink, Outcome, Profiler, Record, Request, SpanData, State,
+    Category, Facts, Kind, MemorySink, NoteValue, Outcome, Profiler, Record, Request, SpanData,
+    State,
 };
 use std::future::Future;
 use std::pin::pin;
@@ -483,4 +484,61 @@ fn calls_can_be_recorded_after_the_fact_and_jobs_detached() {
     assert_eq!(job.parent_id.as_deref(), Some(page.id.as_str()));
     assert_eq!(job.spans.len(), 1);
     assert_eq!(page.id.len(), 32);
+}
+
+#[test]
+fn notes_are_set_from_any_thread_until_the_end() {
+    let profiler = profiler();
+    let request = begin(&profiler);
+    let lost = profiler.stats().lost_notes;
+    ioprofiler::note("outside", 1);
+    request.note("user_id", 5_020_244);
+    request.run(|| ioprofiler::note("cart", "3 things"));
+    std::thread::scope(|threads| {
+        for thread in 0..4_u32 {
+            let request = &request;
+            threads.spawn(move || {
+                for round in 0..1_000_u32 {
+                    request.note(&format!("thread{thread}"), round);
+                }
+            });
+        }
+    });
+    request.note("user_id", 7);
+    let names = |profile: &ioprofiler::Profile| {
+        let mut names: Vec<String> = profile.notes.iter().map(|note| note.name.clone()).collect();
+        names[2..].sort();
+        names.join(" ")
+    };
+    let all = "user_id cart thread0 thread1 thread2 thread3";
+    assert_eq!(names(&request.snapshot()), all);
+    let profile = request.finish(200, 0);
+    request.note("late", 1);
+    assert_eq!(names(&profile), all);
+    assert_eq!(profile.notes[0].value, NoteValue::Integer(7));
+    for note in &profile.notes[2..] {
+        assert_eq!(note.value, NoteValue::Integer(999), "{}", note.name);
+    }
+    assert!(profiler.stats().lost_notes > lost);
+    drop(profile);
+    let next = begin(&profiler).finish(200, 0);
+    assert!(next.notes.is_empty(), "{:?}", next.notes);
+}
+
+#[test]
+fn headers_are_kept_as_they_came() {
+    let profiler = profiler();
+    let raw: [(&str, &[u8]); 2] = [("user-agent", b"\xff\x00\"\\"), ("referer", b"")];
+    let request = profiler.begin(&Facts::web("GET", "/").raw_headers(&raw));
+    request.answer_header("content-type", "text/html");
+    let profile = request.finish(200, 0);
+    let read: Vec<(&str, &[u8])> = profile
+        .facts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_slice()))
+        .collect();
+    assert_eq!(read, raw);
+    let answer = ("content-type".to_owned(), b"text/html".to_vec());
+    assert_eq!(profile.facts.answer_headers, [answer]);
 }

@@ -30,7 +30,7 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
     char buffer[64];
     uint32_t number = (uint32_t)any();
     stats.size = sizeof stats;
-    switch (any() % 24) {
+    switch (any() % 31) {
     case 0: (ioprof_span_end)(a, number); break;
     case 1: ioprof_span_detail(a, text, length); break;
     case 2: ioprof_span_target(a, text, length); break;
@@ -54,6 +54,13 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
     case 20: ioprof_profiler_stats(a, &stats); break;
     case 21: ioprof_profiler_set_record(a, number); break;
     case 22: ioprof_profiler_flush(a, 0); break;
+    case 23: ioprof_request_note_text(a, text, length, text, length); break;
+    case 24: ioprof_request_note_integer(a, text, length, (int64_t)any()); break;
+    case 25: ioprof_request_note_float(a, text, length, (double)any() / 0.0); break;
+    case 26: ioprof_request_note_bool(a, text, length, number); break;
+    case 27: ioprof_request_answer_header(a, text, length, text, length); break;
+    case 28: ioprof_request_compact_note(a, buffer, sizeof buffer); break;
+    case 29: ioprof_profiler_wanted_headers(a, number, buffer, sizeof buffer); break;
     default: ioprof_profiler_free(a, 0); break;
     }
     ioprof_profile_free(profile);

@@ -1,5 +1,5 @@
-//! Real servers for tests: MariaDB, PostgreSQL and memcached, each in a folder of its own on a port
-//! of its own, stopped when it is dropped.
+//! Real servers for tests: Apache, MariaDB, PostgreSQL and memcached, each in a folder of its own on
+//! a port of its own, stopped when it is dropped.
 //!
 //! Where one is not installed a test that needs it is skipped, saying so; with
 //! `IOPROFILER_TEST_SERVERS=required` in the environment it fails instead.
@@ -38,6 +38,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A path in its folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self._folder.path(name)
     }
 
     /// The URL of one of its databases.
@@ -196,6 +202,49 @@ pub fn memcached() -> Option<Server> {
         command
     })
 }
+
+/// Apache with these modules (`headers`, `proxy`; an MPM and what guards files are always there) and
+/// this configuration, which is told Apache's folder and port; `None` where it is not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn apache(modules: &[&str], configuration: impl Fn(&Folder, u16) -> String) -> Option<Server> {
+    let server = program("apache2")?;
+    let folder = Folder::new("apache");
+    let has_mpm = modules.iter().any(|module| module.starts_with("mpm_"));
+    let mpm = (!has_mpm).then_some("mpm_event");
+    let modules: String = mpm
+        .into_iter()
+        .chain(["authz_core"])
+        .chain(modules.iter().copied())
+        .map(|name| format!("LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so\n"))
+        .collect();
+    let user = if is_root() {
+        "User www-data\nGroup www-data\n"
+    } else {
+        ""
+    };
+    start(folder, "-TERM", |folder, port| {
+        let place = folder.0.display();
+        let configuration = configuration(folder, port);
+        let all = format!(
+            "ServerRoot {place}\nPidFile {place}/pid\nErrorLog {place}/error.log\n\
+             Mutex file:{place}\nListen 127.0.0.1:{port}\nServerName shop.example:{port}\n\
+             {user}{modules}{configuration}"
+        );
+        let file = folder.file("apache.conf", &all);
+        let mut command = dies_with_us(&server, None);
+        command.args(["-DFOREGROUND", "-f"]).arg(file);
+        command.env("TZ", APACHE_ZONE);
+        command
+    })
+}
+
+/// The time zone of its log: one whose offset is no whole number of hours.
+pub const APACHE_ZONE: &str = "America/St_Johns";
+/// Where Debian has them.
+const APACHE_MODULES: &str = "/usr/lib/apache2/modules";
 
 /// Starts a server on a free port and waits until it listens.
 fn start(

@@ -189,6 +189,34 @@ fn eight_threads_share_a_request() {
     );
 }
 
+#[test]
+fn notes_and_lines_reach_a_host_in_c() {
+    let program = compile("tests/c/log.c", "log", C99);
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-access.log");
+    drop(std::fs::remove_file(&log));
+    let output = run(Command::new(program).arg(&log));
+    let line =
+        r#"10.0.0.1 "GET /listing/5773453 HTTP/1.1" 200 "a\"b\xff" clay 5020244 3%20things%0D%0A"#;
+    let printed = said(&output);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with("access_log_format: log format, column 4: %Z is not known"));
+    assert!(lines[1].starts_with("note_format: note format \"%h  %u\": one space"));
+    assert!(lines[2].starts_with("access_log: /no/such/folder/log: "));
+    assert_eq!(
+        lines[3..],
+        [
+            "request: user-agent",
+            "answer: x-shop",
+            "note (34): 5020244 3%20things%0D%0A 0.25 true",
+            "note (34): 5020244…",
+            &format!("line ({}): {line}", line.len()),
+            "1 written, 0 failed, 1 notes lost",
+        ]
+    );
+    let written = std::fs::read_to_string(log).expect("the log");
+    assert_eq!(written, format!("{line}\n"));
+}
+
 /// 200 times; 10,000 times with `IOPROF_LONG=1`.
 #[test]
 fn children_record_while_four_threads_do() {

@@ -49,10 +49,26 @@ fn run(line: &str, folder: &Path, programs: &Path) -> Output {
         .expect("there is a shell")
 }
 
+/// The logs that the README reads back. One line is of the format with notes, which is no other.
+fn write_logs(folder: &Path) {
+    let combined =
+        r#"10.0.0.1 - - [23/Nov/2026:03:12:07 +0000] "GET / HTTP/1.1" 200 5120 "-" "curl/8""#;
+    let search = "2010-11-03 12:53:02,668 [pool-26-thread-209] INFO solr.SolrListingsv2Search - \
+                  listingsv2.search: execTime=40, listings query=laptop bag";
+    let access = format!("{combined}\n{combined} 5020244 3%20things 9461 10003 10481\n");
+    for (name, text) in [
+        ("access.log", access),
+        ("search.log", format!("{search}\n")),
+    ] {
+        std::fs::write(folder.join(name), text).expect("the temporary folder can be written");
+    }
+}
+
 #[test]
 fn shown_commands_work() {
     let folder = std::env::temp_dir().join(format!("ioprofiler-readme-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+    write_logs(&folder);
     let programs = command_folder();
     let lines = shell_lines();
     assert!(lines.iter().any(|line| line == "tests/run"));

@@ -1,6 +1,8 @@
 //! Who takes part: the floor, ioprofiler from Rust and from C, and its peers.
 
 pub(crate) mod c_abi;
+pub(crate) mod flag_peers;
+pub(crate) mod flags;
 pub(crate) mod floor;
 pub(crate) mod ours;
 pub(crate) mod peers;

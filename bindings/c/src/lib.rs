@@ -26,6 +26,7 @@ compile_error!(
 pub mod gate;
 mod guard;
 pub mod inject;
+pub mod log;
 pub mod profile;
 pub mod profiler;
 pub mod request;

@@ -32,6 +32,10 @@ impl ioprof_profile {
         Box::into_raw(Box::new(Self { profile, forms }))
     }
 
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     /// The panel; the nonce of the first call holds.
     pub(crate) fn panel(&self, nonce: &str) -> &str {
         let make = || panel(self.profile.data(), nonce);

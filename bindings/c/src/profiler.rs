@@ -1,6 +1,7 @@
 //! The instance: options in, counters out.
 
 use crate::guard::{self, count_invalid, guard};
+use crate::log;
 use crate::profile::details;
 use crate::sized::{self, Growable, elements};
 use crate::status::{
@@ -33,7 +34,7 @@ pub const IOPROF_CLOCK_SYSTEM: u32 = 0;
 pub const IOPROF_CLOCK_MANUAL: u32 = 1;
 
 /// Where the profiler says what went wrong, once a minute and kind: `kind` is `gate`, `limit`,
-/// `misuse`, `queue` or `panic`, `message` one line. Neither ends in NUL. Called by a thread of
+/// `misuse`, `queue`, `log` or `panic`, `message` one line. Neither ends in NUL. Called by a thread of
 /// the library, or by whoever flushes; never by a page. It must not throw.
 pub type ioprof_log_callback = Option<
     unsafe extern "C" fn(
@@ -91,13 +92,30 @@ pub struct ioprof_options {
     /// Handed to `log`. It must be good until `ioprof_profiler_free` answered `IOPROF_OK`; where
     /// that answered anything else, as long as the process.
     pub log_userdata: *mut c_void,
+    /// What stands in the compact note (`ioprof_request_compact_note`): fields in the language of
+    /// Apache's LogFormat, as in `%{user_id}n %{app_us}n`. Default: there is none.
+    pub note_format: ioprof_text,
+    /// The access log: a file, `stdout`, `stderr`, or `host` where the host writes the lines itself
+    /// (`ioprof_profile_log_line`). Default: none is written.
+    pub access_log: ioprof_text,
+    /// `common`, `combined`, `json`, or a format in the language of Apache's LogFormat. Default
+    /// `combined`.
+    pub access_log_format: ioprof_text,
+    /// The time zone of `%t`: `UTC`, `local` or a name as `America/New_York`. Default `local`.
+    pub access_log_time_zone: ioprof_text,
+    /// What `%v` writes. Default: the name in the Host header.
+    pub access_log_server_name: ioprof_text,
+    /// `IOPROF_DETAILS_…`: whether JSON lines show the values of queries, and error messages.
+    pub access_log_details: u32,
+    /// The longest that a compact note may be, in bytes, at most 1,000. Default 255.
+    pub note_max_bytes: u32,
 }
 
 // SAFETY: integers, pointers, and an optional function.
 unsafe impl Growable for ioprof_options {}
 
 /// Counters. Set `size` to `sizeof(ioprof_stats)` before the call. All but `calls_outside`,
-/// `lost_facts` and `queue_dropped` are the process's; a child of a fork starts from zero.
+/// `lost_facts`, `queue_dropped` and those of the log are the process's; a child of a fork starts from zero.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ioprof_stats {
@@ -146,6 +164,17 @@ pub struct ioprof_stats {
     /// Arguments of this ABI that could not be meant: a length beyond memory, a number out of
     /// range.
     pub invalid_arguments: u64,
+    /// Notes that were not taken: after their request, beyond 64 names, or under a name that is
+    /// none.
+    pub lost_notes: u64,
+    /// Lines of the access log that were written.
+    pub log_written: u64,
+    /// Lines that were not, because the queue was full.
+    pub log_dropped: u64,
+    /// Lines that were not, because the file, the disk or the pipe would not take them.
+    pub log_failed: u64,
+    /// Lines to a pipe that were cut to 4,096 bytes.
+    pub log_cut: u64,
 }
 
 // SAFETY: integers.
@@ -300,7 +329,8 @@ unsafe fn builder(
         };
         builder = builder.on_log(move |event| log.say(event));
     }
-    Ok(builder)
+    // SAFETY: the caller's promise.
+    unsafe { log::configure(builder, options) }
 }
 
 /// # Safety
@@ -518,6 +548,11 @@ fn counters(profiler: &Profiler) -> ioprof_stats {
         panics: stats.panics + guard::panics(),
         refused: stats.refused.iter().map(|(_, count)| count).sum(),
         invalid_arguments: guard::invalid(),
+        lost_notes: stats.lost_notes,
+        log_written: stats.log_written,
+        log_dropped: stats.log_dropped,
+        log_failed: stats.log_failed,
+        log_cut: stats.log_cut,
     }
 }
 

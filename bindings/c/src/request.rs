@@ -64,7 +64,7 @@ pub struct ioprof_facts {
     pub traceparent: ioprof_text,
     /// Who looks, where a token said so: `ioprof_gate_decision.viewer`.
     pub viewer: ioprof_text,
-    /// Those request headers that configured formats name.
+    /// Those request headers that configured formats name: `ioprof_profiler_wanted_headers`.
     pub headers: *const ioprof_header,
     /// How many; at most 64 are taken.
     pub header_count: usize,
@@ -103,9 +103,9 @@ unsafe fn begin(profiler: ioprof_profiler, host: *const ioprof_facts) -> Request
             host.viewer.text(),
         ];
         let headers = headers(&host);
-        let headers: Vec<(&str, &str)> = headers
+        let headers: Vec<(&str, &[u8])> = headers
             .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+            .map(|(name, value)| (name.as_ref(), *value))
             .collect();
         let facts = match host.kind {
             IOPROF_JOB => Facts::job(&path),
@@ -117,7 +117,7 @@ unsafe fn begin(profiler: ioprof_profiler, host: *const ioprof_facts) -> Request
                 Facts::web(&method, &path)
             }
         };
-        let facts = facts.asked(host.asked != 0).headers(&headers);
+        let facts = facts.asked(host.asked != 0).raw_headers(&headers);
         profiler.begin(&with_optional(facts, &optional))
     }
 }
@@ -145,13 +145,13 @@ fn with_optional<'a>(mut facts: Facts<'a>, optional: &'a [Option<Cow<'a, str>>; 
 
 /// # Safety
 /// The pointers are as the header demands.
-unsafe fn headers<'a>(host: &ioprof_facts) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+unsafe fn headers<'a>(host: &ioprof_facts) -> Vec<(Cow<'a, str>, &'a [u8])> {
     // SAFETY: the caller's promise.
     unsafe {
         elements(host.headers, host.header_count, MAX_HEADERS)
             .map(|header| {
                 let name = header.name.text().unwrap_or_default();
-                (name, header.value.text().unwrap_or_default())
+                (name, header.value.bytes().unwrap_or_default())
             })
             .collect()
     }

@@ -17,6 +17,7 @@
 
 mod flags;
 mod gate;
+mod log;
 mod options;
 mod time;
 mod token;
@@ -37,6 +38,7 @@ usage: ioprofiler AREA DEED [OPTIONS]
   gate close    close it again
   flags off     switch a flag off for everybody; on, set, shed, clear likewise
   flags list    the flags by priority; status, eval, check likewise
+  log stats     what an access log adds up to: rates, percentiles, A/B tests
 
   --help        this text; after an area: all about it
   --version     the version
@@ -77,6 +79,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
         Some("token") => token::run(options),
         Some("gate") => gate::run(options),
         Some("flags") => flags::run(options),
+        Some("log") => log::run(options),
         None if options.wants_version() => Ok(Done::said(concat!(
             "ioprofiler ",
             env!("CARGO_PKG_VERSION"),
@@ -85,7 +88,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
         None if options.wants_help() => Ok(Done::said(HELP)),
         None => Err(Wrong::Usage(format!("nothing to do\n\n{HELP}"))),
         Some(other) => Err(Wrong::Usage(format!(
-            "{other:?} is not known; allowed: token, gate, flags"
+            "{other:?} is not known; allowed: token, gate, flags, log"
         ))),
     }
 }

@@ -6,6 +6,7 @@ use ioprofiler::inject::{self, Answer, InlineCode, NotShown, Page};
 use ioprofiler::render::html::{PanelOptions, panel_with};
 use ioprofiler::{Profile, Request};
 
+use crate::facts::values_of;
 use crate::layer::Options;
 
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -142,4 +143,18 @@ pub(crate) fn replace(head: &mut response::Parts, form: Form, profile: &Profile)
         head.status = status;
     }
     text
+}
+
+/// What concerns the log, just before the head leaves: the note for a server in front, and the
+/// headers that formats name.
+pub(crate) fn leaving(headers: &mut HeaderMap, live: &Request, options: &Options) {
+    if let Some(name) = &options.note_header
+        && let Some(note) = live.compact_note()
+        && let Some(value) = header_value(&note)
+    {
+        headers.insert(name.clone(), value);
+    }
+    for (name, value) in values_of(headers, &options.wanted_answer_headers) {
+        live.answer_header(name, value);
+    }
 }

@@ -29,14 +29,17 @@ pub(crate) fn gate_inputs(head: &request::Parts) -> Inputs<'_> {
     inputs
 }
 
-/// The facts that are known at begin, handed to `begin`: they borrow from the head.
+/// The facts that are known at begin, handed to `begin`: they borrow from the head. Of the headers
+/// those that are wanted.
 pub(crate) fn with_facts<R>(
     head: &request::Parts,
     request_id_header: Option<&HeaderName>,
+    wanted: &[HeaderName],
     begin: impl FnOnce(Facts<'_>) -> R,
 ) -> R {
     let uri = whole_uri(head);
-    let mut facts = Facts::web(head.method.as_str(), uri.path());
+    let headers: Vec<(&str, &[u8])> = values_of(&head.headers, wanted).collect();
+    let mut facts = Facts::web(head.method.as_str(), uri.path()).raw_headers(&headers);
     if let Some(query) = uri.query() {
         facts = facts.query(query);
     }
@@ -59,6 +62,17 @@ pub(crate) fn with_facts<R>(
         Some(peer) => begin(facts.peer(&peer)),
         None => begin(facts),
     }
+}
+
+/// All values of these headers, with their names.
+pub(crate) fn values_of<'a>(
+    headers: &'a HeaderMap,
+    wanted: &'a [HeaderName],
+) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    wanted.iter().flat_map(|name| {
+        let values = headers.get_all(name).iter();
+        values.map(|value| (name.as_str(), value.as_bytes()))
+    })
 }
 
 /// The Host header, or HTTP/2's authority.

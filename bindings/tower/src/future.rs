@@ -185,6 +185,7 @@ impl Visit {
                 if self.private {
                     answer::keep_private(&mut head.headers);
                 }
+                answer::leaving(&mut head.headers, self.ending.request(), &self.options);
                 self.ending.request().first_byte();
                 let wire = self.wire(&head);
                 let body = ProfiledBody::own(body, self.ending, wire);
@@ -279,6 +280,7 @@ impl Visit {
             &profile,
             Some(reason),
         );
+        answer::leaving(&mut head.headers, self.ending.request(), &self.options);
         let wire = self.wire(&head);
         Response::from_parts(head, body(self.ending, wire))
     }
@@ -314,6 +316,7 @@ impl Visit {
             &profile,
             not_shown,
         );
+        answer::leaving(&mut head.headers, self.ending.request(), &self.options);
         Response::from_parts(head, ProfiledBody::made(page, trailers, self.ending))
     }
 }

@@ -53,6 +53,10 @@ pub(crate) struct Options {
     pub(crate) max_page: u64,
     pub(crate) buffer_streams: bool,
     request_id_header: Option<HeaderName>,
+    /// What formats of the profiler name.
+    wanted_headers: Vec<HeaderName>,
+    pub(crate) wanted_answer_headers: Vec<HeaderName>,
+    pub(crate) note_header: Option<HeaderName>,
 }
 
 impl IoprofilerLayer {
@@ -60,9 +64,13 @@ impl IoprofilerLayer {
     #[must_use]
     pub fn new(profiler: Profiler) -> Self {
         profiler.hook(Hook::hooked("tower"));
+        let wanted = profiler.wanted_headers();
         Self {
             options: Arc::new(Options {
                 gate: profiler.gate().clone(),
+                wanted_headers: header_names(&wanted.request),
+                wanted_answer_headers: header_names(&wanted.answer),
+                note_header: None,
                 profiler,
                 predicate: None,
                 max_page: inject::DEFAULT_CAP,
@@ -117,10 +125,27 @@ impl IoprofilerLayer {
         self.with(|options| options.request_id_header = name)
     }
 
+    /// Adds the compact note of the profiler's
+    /// [`note_format`](ioprofiler::ProfilerBuilder::note_format) to each answer, as a header of this
+    /// name, for the log of a server in front. That server should take it off: the client would see
+    /// it otherwise. None is added otherwise, nor where the profiler has no format for notes.
+    #[must_use]
+    pub fn note_header(self, name: HeaderName) -> Self {
+        self.with(|options| options.note_header = Some(name))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(Arc::make_mut(&mut self.options));
         self
     }
+}
+
+/// A name that can be none in HTTP is never there.
+fn header_names(names: &[String]) -> Vec<HeaderName> {
+    names
+        .iter()
+        .filter_map(|name| HeaderName::try_from(name).ok())
+        .collect()
 }
 
 impl fmt::Debug for IoprofilerLayer {
@@ -242,7 +267,8 @@ impl Options {
         asked: Option<&Asked>,
         overrides: Option<&str>,
     ) -> Request {
-        let live = facts::with_facts(head, self.request_id_header.as_ref(), |facts| {
+        let id_header = self.request_id_header.as_ref();
+        let live = facts::with_facts(head, id_header, &self.wanted_headers, |facts| {
             let mut facts = facts.asked(asked.is_some());
             if let Some(overrides) = overrides {
                 facts = facts.flag_overrides(overrides);

@@ -27,6 +27,9 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(250);
 /// More finished requests than this do not wait; what comes then is dropped and counted.
 const MAX_QUEUED: u64 = 4_096;
+/// What the thread gives all sinks together to send what they kept back, where somebody waits for
+/// it.
+const SEND_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) type SinkFactory = Box<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 /// How to make a sink in a process, and which requests its kind wants.
@@ -56,6 +59,11 @@ struct Here {
     thread: AtomicU8,
     stopped: AtomicBool,
     hurry: AtomicBool,
+    /// How many times somebody wanted everything sent, and how many of these are done.
+    flushes_wanted: AtomicU64,
+    flushes_done: AtomicU64,
+    /// Whether all sinks had sent everything the last time.
+    flushed_all: AtomicBool,
     work: parking_lot::Mutex<Work>,
 }
 
@@ -114,6 +122,9 @@ impl Collector {
             thread: AtomicU8::new(NO_THREAD),
             stopped: AtomicBool::new(false),
             hurry: AtomicBool::new(false),
+            flushes_wanted: AtomicU64::new(0),
+            flushes_done: AtomicU64::new(0),
+            flushed_all: AtomicBool::new(true),
             work: parking_lot::Mutex::new(Work {
                 sinks: sinks.unwrap_or_default(),
                 report: report::Report::default(),
@@ -191,6 +202,10 @@ impl Collector {
             if let Some(source) = &shared.source {
                 source.set_thread(0);
             }
+            if let Some(mut work) = here.work.try_lock() {
+                // Ends what the sinks have of their own.
+                work.sinks.clear();
+            }
             here.thread.store(ENDED, Ordering::Release);
         });
         if spawned {
@@ -212,7 +227,13 @@ impl Collector {
         if let Some(source) = &shared.source {
             source.set_busy();
         }
+        let wanted = here.flushes_wanted.load(Ordering::Acquire);
         self.drain(shared, here, &mut work, None);
+        if wanted != here.flushes_done.load(Ordering::Relaxed) {
+            let all = here.flush_sinks(&mut work, Instant::now() + SEND_WITHIN);
+            here.flushed_all.store(all, Ordering::Relaxed);
+            here.flushes_done.store(wanted, Ordering::Release);
+        }
         if let Some(process) = process::existing() {
             shared.sweep(process);
         }
@@ -295,15 +316,7 @@ impl Collector {
             shared.sweep(process);
         }
         let drained = self.drain(shared, here, &mut work, Some(deadline));
-        let mut flushed = true;
-        for sink in &mut work.sinks {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let sent = catch_unwind(AssertUnwindSafe(|| sink.flush(left)));
-            if sent.is_err() {
-                here.panics.fetch_add(1, Ordering::Relaxed);
-            }
-            flushed &= sent.unwrap_or(false);
-        }
+        let flushed = here.flush_sinks(&mut work, deadline);
         if let Some(log) = &self.log {
             for event in work.report.due(shared) {
                 self.say(log, here, &event);
@@ -319,6 +332,11 @@ impl Collector {
             return false;
         };
         here.stopped.store(true, Ordering::Release);
+        if here.thread.load(Ordering::Acquire) == NO_THREAD
+            && let Some(mut work) = here.work.try_lock()
+        {
+            work.sinks.clear();
+        }
         while here.thread.load(Ordering::Acquire) == RUNNING {
             if Instant::now() > deadline {
                 // A sink hangs: its thread is left behind, and ends with the process.
@@ -381,11 +399,28 @@ impl Here {
         finished
     }
 
+    /// Lets the sinks send what they kept back.
+    fn flush_sinks(&self, work: &mut Work, deadline: Instant) -> bool {
+        let mut flushed = true;
+        for sink in &mut work.sinks {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let sent = catch_unwind(AssertUnwindSafe(|| sink.flush(left)));
+            if sent.is_err() {
+                self.panics.fetch_add(1, Ordering::Relaxed);
+            }
+            flushed &= sent.unwrap_or(false);
+        }
+        flushed
+    }
+
     fn wait_for_thread(&self, deadline: Instant) -> bool {
-        let wanted = self.pushed.load(Ordering::Acquire);
+        let finished = self.pushed.load(Ordering::Acquire);
+        let wanted = self.flushes_wanted.fetch_add(1, Ordering::AcqRel) + 1;
         loop {
-            if self.drained.load(Ordering::Acquire) >= wanted {
-                return true;
+            if self.drained.load(Ordering::Acquire) >= finished
+                && self.flushes_done.load(Ordering::Acquire) >= wanted
+            {
+                return self.flushed_all.load(Ordering::Relaxed);
             }
             if Instant::now() > deadline || self.thread.load(Ordering::Acquire) != RUNNING {
                 return false;

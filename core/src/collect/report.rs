@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEvent {
-    /// What kind of thing: `gate`, `limit`, `misuse`, `queue`, `panic`.
+    /// What kind of thing: `gate`, `limit`, `misuse`, `queue`, `log`, `panic`.
     pub kind: &'static str,
     /// One line.
     pub message: String,
@@ -70,11 +70,26 @@ impl Report {
                 "calls begun or ended after their request",
                 stats.late_spans,
             ),
+            (
+                "misuse",
+                "notes not taken: after their request, beyond 64, or not a name",
+                stats.lost_notes,
+            ),
             ("misuse", "stale or doubled handles", stats.stale_handles),
             (
                 "queue",
                 "finished requests dropped: the queue was full",
                 stats.queue_dropped,
+            ),
+            (
+                "log",
+                "lines of the access log dropped: the queue was full",
+                stats.log_dropped,
+            ),
+            (
+                "log",
+                "lines of the access log lost: they could not be written",
+                stats.log_failed,
             ),
             (
                 "panic",

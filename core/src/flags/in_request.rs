@@ -41,9 +41,8 @@ impl InRequest {
     #[inline(always)]
     pub(crate) fn remembered(self, flag: u16) -> Option<(Packed, &'static Entry)> {
         let memo = &self.slot.flags;
-        let (decided, entry) = memo.find(flag)?;
-        let is_pinned = memo.sequence() == self.profiler.flags.sequence();
-        (is_pinned && is_final(decided) && flag != 0).then_some((decided, entry))
+        let found = memo.find(flag)?;
+        (memo.sequence() == self.profiler.flags.sequence()).then_some(found)
     }
 
     #[inline(never)]
@@ -57,17 +56,18 @@ impl InRequest {
         };
         let snapshot = self.pinned(&published, &mut facts);
         let memo = &self.slot.flags;
-        let before = memo.find(flag);
-        if let Some((decided, entry)) = before
-            && is_final(decided)
-        {
+        if let Some((decided, entry)) = memo.find(flag) {
             entry.count();
             return decided;
         }
         let decided = self.with_own(&facts, snapshot, flag, |who| snapshot.resolve(flag, who));
-        match before {
+        match memo.find_open(flag) {
             Some((same, entry)) if same == decided => entry.count(),
-            _ => self.remember(memo, decided),
+            Some(_) => {
+                memo.put_aside(|before| before.flag() == flag);
+                self.remember(decided);
+            }
+            None => self.remember(decided),
         }
         decided
     }
@@ -86,9 +86,11 @@ impl InRequest {
         None
     }
 
-    fn remember(self, memo: &Memo, decided: Packed) {
-        memo.put_aside(|before| before.flag() == decided.flag());
-        if !memo.insert(decided) {
+    /// One that only lacked a unit is made again when it is next asked for: by then the visitor may
+    /// be known.
+    fn remember(self, decided: Packed) {
+        let open = decided.reason() == Reason::NoUnit;
+        if !self.slot.flags.insert(decided, open) {
             let counters = &self.profiler.flags.counters;
             counters.unlisted.fetch_add(1, Ordering::Relaxed);
         }
@@ -242,13 +244,6 @@ impl InRequest {
             others.map(|other| Exposure::of(snapshot, other.decided, other.count, false, true));
         own.chain(others).collect()
     }
-}
-
-/// Whether a decision holds for the rest of the request. One that only lacked a unit is made again
-/// when it is next asked for: by then the visitor may be known.
-#[inline(always)]
-fn is_final(decided: Packed) -> bool {
-    decided.reason() != Reason::NoUnit
 }
 
 /// Goes over to the newest snapshot. What is decided stays so, but what it kills or sheds; and what

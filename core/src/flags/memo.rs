@@ -7,7 +7,7 @@
 
 use super::decision::Packed;
 use crate::fork::Forever;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Decisions that lie in the slot.
 const INLINE: usize = 16;
@@ -17,8 +17,14 @@ const FURTHER: [usize; 3] = [64, 512, 4_096];
 const WINDOW: usize = 8;
 /// It was decided again since: no answer, but still an exposure.
 const PAST: u64 = 1 << 63;
-/// What tells flags apart.
-const KEY: u64 = PAST | 0xffff;
+/// It is to be decided again whenever it is asked for: who asks may be known by then.
+const OPEN: u64 = 1 << 62;
+/// In every word, so that a free entry is no flag's.
+const KEPT: u64 = 1 << 61;
+/// What tells entries apart.
+const KEY: u64 = PAST | OPEN | KEPT | 0xffff;
+/// The memory's own part of a word.
+const MARKS: u64 = PAST | OPEN | KEPT;
 
 /// One decision.
 #[derive(Debug, Default)]
@@ -58,6 +64,8 @@ pub(crate) struct Memo {
     first: [Entry; INLINE],
     /// How many decisions there are, in all tables.
     used: AtomicU32,
+    /// Whether any was put aside.
+    any_past: AtomicBool,
     further: [Forever<Table>; FURTHER.len()],
 }
 
@@ -76,6 +84,7 @@ impl Memo {
             sequence: AtomicU64::new(0),
             first: std::array::from_fn(|_| Entry::default()),
             used: AtomicU32::new(0),
+            any_past: AtomicBool::new(false),
             further: [const { Forever::empty() }; FURTHER.len()],
         }
     }
@@ -90,14 +99,23 @@ impl Memo {
         self.sequence.store(sequence, Ordering::Relaxed);
     }
 
-    /// What was decided about a flag.
+    /// What was decided about a flag, and holds.
     #[inline(always)]
     pub(crate) fn find(&self, flag: u16) -> Option<(Packed, &Entry)> {
-        let key = u64::from(flag);
-        let entry = self.first.get(usize::from(flag) % INLINE)?;
+        self.find_key(u64::from(flag) | KEPT)
+    }
+
+    /// What was decided about a flag, and is to be decided again.
+    pub(crate) fn find_open(&self, flag: u16) -> Option<(Packed, &Entry)> {
+        self.find_key(u64::from(flag) | KEPT | OPEN)
+    }
+
+    #[inline(always)]
+    fn find_key(&self, key: u64) -> Option<(Packed, &Entry)> {
+        let entry = self.first.get(key as usize % INLINE)?;
         let word = entry.word.load(Ordering::Acquire);
         if word & KEY == key {
-            return Some((Packed(word), entry));
+            return Some((Packed(word & !MARKS), entry));
         }
         if word == 0 {
             return None;
@@ -111,7 +129,7 @@ impl Memo {
             for entry in window(entries, key) {
                 let word = entry.word.load(Ordering::Acquire);
                 if word & KEY == key {
-                    return Some((Packed(word), entry));
+                    return Some((Packed(word & !MARKS), entry));
                 }
                 if word == 0 {
                     return None;
@@ -126,18 +144,12 @@ impl Memo {
         std::iter::once(self.first.as_slice()).chain(further.map(|table| &*table.entries))
     }
 
-    /// Keeps a decision, counted once. `false` where there is no room. The caller holds the lock of
-    /// the slot's facts, and has not found the flag.
-    pub(crate) fn insert(&self, decided: Packed) -> bool {
-        let word = decided.0;
+    /// Keeps a decision, counted once: for good, or open. `false` where there is no room. The
+    /// caller holds the lock of the slot's facts, and has not found the flag.
+    pub(crate) fn insert(&self, decided: Packed, open: bool) -> bool {
+        let word = decided.0 | KEPT | if open { OPEN } else { 0 };
         let key = word & KEY;
-        // Decided again as it was before it was put aside: the same exposure goes on.
-        let before = self.tables().find_map(|entries| {
-            window(entries, key).find(|entry| entry.word.load(Ordering::Relaxed) == word | PAST)
-        });
-        if let Some(entry) = before {
-            entry.count();
-            entry.word.store(word, Ordering::Release);
+        if self.any_past.load(Ordering::Relaxed) && self.goes_on(word) {
             return true;
         }
         let free = |entries: &[Entry]| {
@@ -177,13 +189,27 @@ impl Memo {
         false
     }
 
+    /// Where it is decided again as it was before it was put aside, the same exposure goes on.
+    fn goes_on(&self, word: u64) -> bool {
+        let before = self.tables().find_map(|entries| {
+            let same = |entry: &&Entry| entry.word.load(Ordering::Relaxed) == word | PAST;
+            window(entries, word).find(same)
+        });
+        if let Some(entry) = before {
+            entry.count();
+            entry.word.store(word, Ordering::Release);
+        }
+        before.is_some()
+    }
+
     /// Puts decisions aside, to be made again when they are next asked for. The caller holds the
     /// lock of the slot's facts.
     pub(crate) fn put_aside(&self, which: impl Fn(Packed) -> bool) {
         for entry in self.tables().flatten() {
             let word = entry.word.load(Ordering::Relaxed);
-            if word != 0 && word & PAST == 0 && which(Packed(word)) {
+            if word != 0 && word & PAST == 0 && which(Packed(word & !MARKS)) {
                 entry.word.store(word | PAST, Ordering::Release);
+                self.any_past.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -196,7 +222,7 @@ impl Memo {
         let read = |entry: &Entry| {
             let word = entry.word.load(Ordering::Acquire);
             (word != 0).then(|| Seen {
-                decided: Packed(word & !PAST),
+                decided: Packed(word & !MARKS),
                 count: entry.count.load(Ordering::Relaxed),
                 past: word & PAST != 0,
                 order: entry.order.load(Ordering::Relaxed),
@@ -218,6 +244,7 @@ impl Memo {
     #[inline(never)]
     fn clear_used(&self) {
         self.used.store(0, Ordering::Relaxed);
+        self.any_past.store(false, Ordering::Relaxed);
         self.first.iter().for_each(Entry::clear);
         for table in self.further.iter().map_while(Forever::get) {
             if table.used.swap(0, Ordering::Relaxed) != 0 {
@@ -254,7 +281,7 @@ mod tests {
         let flags: Vec<u16> = (1..=2_000).map(|n| n * 7).collect();
         for &flag in &flags {
             assert_eq!(found(&memo, flag), None, "{flag}");
-            assert!(memo.insert(packed(flag, Reason::On)), "{flag}");
+            assert!(memo.insert(packed(flag, Reason::On), false), "{flag}");
         }
         for &flag in &flags {
             assert_eq!(found(&memo, flag), Some(packed(flag, Reason::On)));
@@ -270,7 +297,7 @@ mod tests {
     #[test]
     fn flags_that_fall_on_one_place_are_bounded_not_lost_silently() {
         let memo = Memo::new();
-        let kept = (1..=15).filter(|n| memo.insert(packed(n * 4_096, Reason::On)));
+        let kept = (1..=15).filter(|n| memo.insert(packed(n * 4_096, Reason::On), false));
         assert_eq!(kept.count(), 15);
         for n in 1..=15_u16 {
             assert!(found(&memo, n * 4_096).is_some(), "{n}");
@@ -278,25 +305,36 @@ mod tests {
     }
 
     #[test]
+    fn an_open_decision_is_no_answer_but_an_exposure() {
+        let memo = Memo::new();
+        assert!(memo.insert(packed(5, Reason::NoUnit), true));
+        assert_eq!(found(&memo, 5), None);
+        let open = memo.find_open(5).map(|(decided, _)| decided);
+        assert_eq!(open, Some(packed(5, Reason::NoUnit)));
+        assert_eq!(memo.seen().len(), 1);
+        assert!(memo.find(0).is_none() && memo.find_open(0).is_none());
+    }
+
+    #[test]
     fn a_full_memo_says_so() {
         let memo = Memo::new();
-        let kept = (1..=u16::MAX).filter(|flag| memo.insert(packed(*flag, Reason::On)));
+        let kept = (1..=u16::MAX).filter(|flag| memo.insert(packed(*flag, Reason::On), false));
         assert_eq!(kept.count(), 16 + 64 + 512 + 4_096);
     }
 
     #[test]
     fn what_is_decided_again_goes_on_or_is_another_exposure() {
         let memo = Memo::new();
-        assert!(memo.insert(packed(5, Reason::Percent)));
+        assert!(memo.insert(packed(5, Reason::Percent), false));
         memo.put_aside(|_| true);
         assert_eq!(found(&memo, 5), None);
-        assert!(memo.insert(packed(5, Reason::Percent)));
+        assert!(memo.insert(packed(5, Reason::Percent), false));
         let [only] = memo.seen()[..] else {
             panic!("{:?}", memo.seen())
         };
         assert_eq!((only.count, only.past), (2, false));
         memo.put_aside(|_| true);
-        assert!(memo.insert(packed(5, Reason::User)));
+        assert!(memo.insert(packed(5, Reason::User), false));
         let [first, second] = memo.seen()[..] else {
             panic!("{:?}", memo.seen())
         };

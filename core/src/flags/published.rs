@@ -71,7 +71,9 @@ impl Published {
     }
 }
 
-/// Where a profiler keeps its flags, and what happened to them.
+/// Where a profiler keeps its flags, and what happened to them. On lines of its own: every request
+/// reads it, and nothing that requests write shall push it out of their caches.
+#[repr(align(128))]
 pub(crate) struct Store {
     current: ArcSwap<Published>,
     /// That of `current`, for requests that begin: one load.
@@ -83,6 +85,7 @@ pub(crate) struct Store {
 
 /// What was counted.
 #[derive(Default)]
+#[repr(align(128))]
 pub(crate) struct Counters {
     pub(crate) dark_runs: AtomicU64,
     pub(crate) dark_errors: AtomicU64,

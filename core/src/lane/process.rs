@@ -58,6 +58,7 @@ pub(crate) struct Counters {
     pub(crate) unlisted: AtomicU64,
     pub(crate) stale_handles: AtomicU64,
     pub(crate) late_spans: AtomicU64,
+    pub(crate) lost_notes: AtomicU64,
     pub(crate) busy: AtomicU64,
     pub(crate) untimed: AtomicU64,
     pub(crate) outside: AtomicU64,

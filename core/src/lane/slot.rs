@@ -9,6 +9,7 @@ use super::{Lane, context};
 use crate::clock;
 use crate::facts::StoredFacts;
 use crate::flags::Memo;
+use crate::notes::NoteValue;
 use crate::profile::{Limit, State};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -303,6 +304,18 @@ impl Slot {
         None
     }
 
+    /// Sets a note, if this generation's request is still open. The caller holds the request.
+    #[inline]
+    pub(crate) fn note(&self, generation: u32, name: &str, value: NoteValue<&str>) {
+        let facts = self.facts.try_lock().or_else(|| self.facts());
+        let taken = facts.is_some_and(|mut facts| {
+            self.is_live(generation) && facts.notes.set(name, value).is_ok()
+        });
+        if !taken {
+            count_lost_note();
+        }
+    }
+
     pub(crate) fn each_lane(&'static self) -> impl Iterator<Item = &'static Lane> {
         let next = |lane: &&'static Lane| {
             // SAFETY: null or a leaked lane.
@@ -397,6 +410,13 @@ impl Slot {
         let _ =
             self.answered_at
                 .compare_exchange(0, tick.max(1), Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+#[cold]
+fn count_lost_note() {
+    if let Some(process) = process::existing() {
+        process.counters.lost_notes.fetch_add(1, Ordering::Relaxed);
     }
 }
 

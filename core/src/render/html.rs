@@ -21,6 +21,7 @@
 //! | `call` | `data-category` `data-start` `data-time` `data-outcome` `data-depth`; the whole detail is the text of the row's `[data-detail]` |
 //! | `repeated` | `data-category` `data-calls` `data-time` |
 //! | `flag` | `data-flag` `data-state` `data-variant` `data-reason` `data-count` |
+//! | `note` | `data-name` `data-value` |
 //! | `hook` | `data-name` `data-hooked` (`yes`, `no`) |
 //!
 //! `<ioprofiler-panel>` itself has `data-request`, the request's id.
@@ -154,6 +155,7 @@ fn body(out: &mut Markup, profile: &ProfileData, table: &Table) {
     out.raw("</div>");
     calls::list(out, profile, table);
     flags::table(out, profile);
+    foot::notes(out, profile);
     foot::hooks(out, profile);
     foot::ticket(out, profile);
     foot::own_cost(out, profile);

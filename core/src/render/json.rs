@@ -26,6 +26,7 @@
 //! | `unlisted`, `limit` | calls that `categories` counts and `calls` lacks; the option that said so |
 //! | `clock_suspect` | true where times may be wrong |
 //! | `own_cost_ns` | what the profiler itself cost, an estimate |
+//! | `notes` | what the application noted, see [`NoteState`] |
 //! | `hooks` | what is hooked in the process, and what was seen and is not, see [`HookState`] |
 //! | `calls_outside` | calls of the process outside any request, so far |
 //! | `flags` | the flags it ran under, where the profiler has any, see [`Flags`] |
@@ -40,6 +41,7 @@ pub use super::flags::{FlagExposure, Flags};
 use super::shown::utc;
 use super::{Details, mask};
 use crate::category::Kind;
+use crate::notes::{Note, NoteValue};
 use crate::profile::{Caller, Hook, ProfileData, SpanData, State};
 use crate::table::{Repeated, Row, Table, table};
 
@@ -95,6 +97,7 @@ struct Document<'a> {
     limit: Option<&'static str>,
     clock_suspect: bool,
     own_cost_ns: u64,
+    notes: Vec<NoteState<'a>>,
     hooks: Vec<HookState<'a>>,
     calls_outside: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,6 +151,11 @@ impl<'a> Document<'a> {
             limit: data.limit.map(|limit| limit.as_str()),
             clock_suspect: data.clock_suspect,
             own_cost_ns: data.own_cost_ns,
+            notes: data
+                .notes
+                .iter()
+                .map(|note| NoteState::of(note, details))
+                .collect(),
             hooks: data.hooks.iter().map(HookState::of).collect(),
             calls_outside: data.calls_outside,
             flags: data.flags.as_ref().map(Flags::of),
@@ -184,9 +192,12 @@ pub struct Facts<'a> {
     /// W3C traceparent as it came in.
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
-    /// Request headers as pairs of name and value.
+    /// The trace of a well-formed `traceparent`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<&'a [(String, String)]>,
+    trace_id: Option<&'a str>,
+    /// Request headers as pairs of name and value, UTF-8 repaired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<Vec<(&'a str, Cow<'a, str>)>>,
     /// The route's template, `unknown` where absent.
     route: &'a str,
     /// The user's id.
@@ -226,7 +237,8 @@ impl<'a> Facts<'a> {
             protocol: facts.protocol.as_deref(),
             peer: personal(&facts.peer),
             traceparent: facts.traceparent.as_deref(),
-            headers: mask::personal(Some(facts.headers.as_slice()), details),
+            trace_id: facts.trace().map(|trace| trace.trace_id),
+            headers: mask::personal(Some(headers(&facts.headers)), details),
             route: facts.route.as_deref().unwrap_or("unknown"),
             user: personal(&facts.user),
             visitor: personal(&facts.visitor),
@@ -237,6 +249,13 @@ impl<'a> Facts<'a> {
             error: mask::error(facts, details),
         }
     }
+}
+
+fn headers(headers: &[(String, Vec<u8>)]) -> Vec<(&str, Cow<'_, str>)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value)))
+        .collect()
 }
 
 /// The table's last rows.
@@ -445,6 +464,50 @@ impl Place<'_> {
             file: mask::file(file, details),
             line,
         })
+    }
+}
+
+/// A note of the application. With `details: "fingerprint"` it has no `value`.
+#[derive(Serialize)]
+pub struct NoteState<'a> {
+    /// Its name.
+    name: &'a str,
+    /// `text`, `integer`, `float` or `bool`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Its last value; `null` for a float that is not finite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value<'a>>,
+    /// The text's whole length in bytes, where it was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_from: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Value<'a> {
+    Text(&'a str),
+    Integer(i64),
+    Large(u64),
+    Float(f64),
+    Bool(bool),
+}
+
+impl<'a> NoteState<'a> {
+    fn of(note: &'a Note, details: Details) -> Self {
+        let value = match &note.value {
+            NoteValue::Text(text) => Value::Text(text),
+            NoteValue::Integer(number) => Value::Integer(*number),
+            NoteValue::Large(number) => Value::Large(*number),
+            NoteValue::Float(number) => Value::Float(*number),
+            NoteValue::Bool(yes) => Value::Bool(*yes),
+        };
+        Self {
+            name: &note.name,
+            kind: note.value.type_name(),
+            value: mask::personal(Some(value), details),
+            cut_from: note.cut_from,
+        }
     }
 }
 

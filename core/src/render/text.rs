@@ -101,6 +101,8 @@ fn push_header(out: &mut String, data: &ProfileData, details: Details) {
     }
     push_field(out, "build ", data.build.as_deref().unwrap_or_default());
     push_field(out, "request ", &data.id);
+    let trace = data.facts.trace().map(|trace| trace.trace_id);
+    push_field(out, "trace ", trace.unwrap_or_default());
     push_field(out, "of ", data.parent_id.as_deref().unwrap_or_default());
     flags::push_version(out, data);
     match data.state {
@@ -284,7 +286,8 @@ fn push_row_notes(out: &mut String, row: &Row) {
     }
 }
 
-/// What stands below the table, a line each: repeated calls, errors, limits, hooks, own cost.
+/// What stands below the table, a line each: repeated calls, errors, notes, limits, hooks, own
+/// cost.
 fn notices(data: &ProfileData, table: &Table, details: Details) -> String {
     let mut out = String::new();
     push_repeated(&mut out, data, table, details);
@@ -294,6 +297,7 @@ fn notices(data: &ProfileData, table: &Table, details: Details) -> String {
         out.push('\n');
     }
     flags::push_lines(&mut out, data);
+    push_notes(&mut out, data, details);
     push_reliability(&mut out, data);
     push_coverage(&mut out, data);
     if data.own_cost_ns > 0 {
@@ -337,6 +341,32 @@ fn push_repeated(out: &mut String, data: &ProfileData, table: &Table, details: D
             "and {} more groups of repeated calls",
             thousands(more as u64)
         );
+    }
+}
+
+/// What the application noted; in a ticket only its names, for a value may be anybody's data.
+fn push_notes(out: &mut String, data: &ProfileData, details: Details) {
+    if details == Details::Full {
+        for note in &data.notes {
+            out.push_str("note ");
+            push_line(out, &note.name);
+            out.push_str(" = ");
+            push_line(out, &note.value.to_string());
+            if let Some(length) = note.cut_from {
+                let _ = write!(out, "  (cut from {} bytes)", thousands(length));
+            }
+            out.push('\n');
+        }
+        return;
+    }
+    let mut before = "notes (values not shown): ";
+    for note in &data.notes {
+        out.push_str(before);
+        push_line(out, &note.name);
+        before = ", ";
+    }
+    if !data.notes.is_empty() {
+        out.push('\n');
     }
 }
 

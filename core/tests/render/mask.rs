@@ -15,7 +15,7 @@ fn secretive() -> ProfileData {
     facts.visitor = Some("hunter2 visitor".to_owned());
     facts.viewer = Some("hunter2 viewer".to_owned());
     facts.groups = vec!["hunter2 group".to_owned()];
-    facts.headers = vec![("cookie".to_owned(), "hunter2".to_owned())];
+    facts.headers = vec![("cookie".to_owned(), b"hunter2".to_vec())];
     facts.error = Some("no such user: hunter two".to_owned());
     let mut span = leaf(
         "dbshard01",

@@ -1,5 +1,6 @@
 //! Profiles to render: built by hand, times in microseconds.
 
+use ioprofiler::Note;
 use ioprofiler::category::{Dialect, Kind};
 use ioprofiler::flags::{Exposure, FlagsData, Reason, State as FlagState};
 use ioprofiler::profile::{
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<(&'static str, ProfileData)> {
         ("job", job()),
         ("wide", wide()),
         ("flags", flags()),
+        ("noted", noted()),
     ]
 }
 
@@ -57,6 +59,24 @@ impl Page {
         self.0.totals = totals(&self.0.spans);
         self.0
     }
+}
+
+/// A page with notes, in a trace.
+pub(crate) fn noted() -> ProfileData {
+    let mut page = Page::new("/listing/5773453", 1_000);
+    page.0.facts.traceparent =
+        Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
+    page.0.notes = vec![
+        Note::new("user_id", 5_020_244),
+        Note::new("share", 0.25),
+        Note::new("staff", true),
+        Note::new("said", "two\nlines, \"quotes\" and \u{1b}[31m"),
+        Note::new("hash", u64::MAX),
+    ];
+    let mut long = Note::new("long", "beginning");
+    long.cut_from = Some(10_000);
+    page.0.notes.push(long);
+    page.done()
 }
 
 pub(crate) fn totals(spans: &[SpanData]) -> Vec<CategoryTotal> {

@@ -1,5 +1,6 @@
 //! Where finished profiles go.
 
+pub mod access_log;
 pub mod memory;
 
 use crate::profile::{RequestKind, State};

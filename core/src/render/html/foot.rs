@@ -1,4 +1,4 @@
-//! What stands last: what is recorded at all, the ticket, and what the profiler cost.
+//! What stands last: notes, what is recorded at all, the ticket, and what the profiler cost.
 
 use super::markup::Markup;
 use crate::profile::ProfileData;
@@ -6,6 +6,27 @@ use crate::profile::ProfileData;
 /// Up to so many listed calls, the text for a ticket stands in the panel; longer ones are asked
 /// for by `?ioprofiler=ticket`, so that a page of thousands of calls is not sent twice.
 const TICKET_UP_TO: usize = 500;
+
+/// What the application noted for the request's line in the log.
+pub(super) fn notes(out: &mut Markup, profile: &ProfileData) {
+    if profile.notes.is_empty() {
+        return;
+    }
+    out.raw("<div><h3>Notes</h3><ul>");
+    for note in &profile.notes {
+        let value = note.value.to_string();
+        out.raw("<li data-row=\"note\" data-name=\"")
+            .text(&note.name);
+        out.raw("\" data-value=\"").text(&value);
+        out.raw("\"><b>").breakable(&note.name).raw("</b> ");
+        out.breakable(&value);
+        if let Some(length) = note.cut_from {
+            out.raw(" (cut from ").int(length).raw(" bytes)");
+        }
+        out.raw("</li>");
+    }
+    out.raw("</ul></div>");
+}
 
 /// What is hooked, what was seen and is not, and what happened outside any request.
 pub(super) fn hooks(out: &mut Markup, profile: &ProfileData) {

@@ -140,6 +140,7 @@ pub(super) fn facts(out: &mut Markup, profile: &ProfileData) {
     out.raw(" &#xb7; pid ").int(profile.pid);
     optional(out, "build", profile.build.as_deref());
     fact(out, "request", &profile.id);
+    optional(out, "trace", facts.trace().map(|trace| trace.trace_id));
     optional(out, "of", profile.parent_id.as_deref());
     optional(out, "route", facts.route.as_deref());
     optional(out, "user", facts.user.as_deref());
