@@ -7,6 +7,7 @@ use crate::collect::sink::access_log::{AccessLog, Control};
 use crate::collect::{Collector, Log, LogEvent, Sink, SinkKind};
 use crate::error::Error;
 use crate::facts::Facts;
+use crate::flags::source::{FlagFiles, Source};
 use crate::flags::{Flags, Snapshot, Store};
 use crate::fork::Forever;
 use crate::gate::{Gate, Refusal};
@@ -56,7 +57,7 @@ impl Record {
 /// Its options live as long as the process, so make one at start, not one a request.
 #[derive(Clone, Debug)]
 pub struct Profiler {
-    shared: &'static Shared,
+    pub(crate) shared: &'static Shared,
 }
 
 /// What all clones of a profiler share. Leaked: it survives forks, and nothing in it moves.
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     keys: RandomState,
     pub(crate) collector: Collector,
     pub(crate) flags: Store,
+    pub(crate) source: Option<Source>,
     refused: [AtomicU64; Refusal::ALL.len()],
     lost_facts: AtomicU64,
     /// The second in which a page last swept.
@@ -117,6 +119,7 @@ pub struct ProfilerBuilder {
     request_ttl: Duration,
     job_ttl: Duration,
     threadless: bool,
+    pub(crate) flag_files: FlagFiles,
     sinks: Vec<SinkKind>,
     access_logs: Vec<AccessLog>,
     note_format: Option<NoteFormat>,
@@ -145,6 +148,7 @@ impl Default for ProfilerBuilder {
             request_ttl: Duration::from_secs(15 * 60),
             job_ttl: Duration::from_secs(24 * 60 * 60),
             threadless: false,
+            flag_files: FlagFiles::default(),
             sinks: Vec::new(),
             access_logs: Vec::new(),
             note_format: None,
@@ -284,22 +288,24 @@ impl ProfilerBuilder {
         )
     }
 
-    /// Makes the profiler. No thread, no socket, no file yet.
+    /// Makes the profiler. No thread, no socket yet, and no file but those of the flags.
     ///
     /// # Errors
-    /// An option is out of its range, an access log's file cannot be opened, or a process has
-    /// 1,024 profilers already.
+    /// An option is out of its range, an access log's file cannot be opened, `state_dir` cannot be
+    /// made or is open to others, a flags file is wrong and
+    /// [`flags_required`](Self::flags_required) is set, or a process has 1,024 profilers already.
     pub fn build(mut self) -> Result<Profiler, Error> {
         self.check()?;
         let wanted = WantedHeaders::of(&self.access_logs, self.note_format.as_ref());
         let access_logs = self.take_access_logs();
+        self.clock.start();
+        let (source, look) = self.flag_files.open()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let place = PROFILERS.get(number as usize).ok_or_else(|| {
             Error::new(format!(
                 "a process has at most {MAX_PROFILERS} profilers: make one at start"
             ))
         })?;
-        self.clock.start();
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             number,
             options: Options {
@@ -326,8 +332,9 @@ impl ProfilerBuilder {
             before_disable: AtomicU8::new(self.record as u8),
             hooks: parking_lot::Mutex::new(Vec::new()),
             keys: RandomState::new(),
-            collector: Collector::new(self.sinks, self.log, self.threadless),
-            flags: Store::new(None),
+            collector: Collector::new(self.sinks, self.log, self.threadless, source.is_some()),
+            flags: Store::of_source(look.document),
+            source,
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
             lost_facts: AtomicU64::new(0),
             swept_at: AtomicU64::new(0),
@@ -342,6 +349,7 @@ impl ProfilerBuilder {
                 "the gate is open to everyone: whoever asks sees this process's SQL",
             ));
         }
+        shared.say_of_flags(look.events);
         Ok(Profiler { shared })
     }
 }

@@ -73,6 +73,9 @@ impl Request {
             let generation = slot.begin(profiler.number, allowance, recorded, |stored| {
                 stored.store(facts)
             });
+            if profiler.page_may_look(process.generation) {
+                profiler.look_on_page(slot, generation);
+            }
             slot.flags.set_sequence(profiler.flags.sequence());
             let held = Held::adopt(slot, process.generation);
             Live {

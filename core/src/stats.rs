@@ -1,5 +1,6 @@
 //! What happened in this process so far: plain counters.
 
+use crate::flags::source::SourceStats;
 use crate::gate::Refusal;
 use crate::lane::process;
 use crate::profiler::Shared;
@@ -9,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Where the flags come from; all zero where they come from no file.
+    pub flags: SourceStats,
     /// Requests that began.
     pub begun: u64,
     /// Requests that were finished.
@@ -82,6 +85,7 @@ impl Stats {
             dark_runs: flag_count(&flags.dark_runs),
             dark_errors: flag_count(&flags.dark_errors),
             dark_panics: flag_count(&flags.dark_panics),
+            flags: shared.source_stats(),
             lost_facts: shared.lost_facts(),
             categories_overflowed: crate::category::overflowed(),
             queued: collected.queued,

@@ -15,6 +15,7 @@
     )
 )]
 
+mod flags;
 mod gate;
 mod log;
 mod options;
@@ -35,6 +36,8 @@ usage: ioprofiler AREA DEED [OPTIONS]
   token check   say whether a token is good, and if not, which part fails
   gate open     open the gate \"this-machine\" of this user, for development
   gate close    close it again
+  flags off     switch a flag off for everybody; on, set, shed, clear likewise
+  flags list    the flags by priority; status, eval, check likewise
   log stats     what an access log adds up to: rates, percentiles, A/B tests
 
   --help        this text; after an area: all about it
@@ -75,6 +78,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
     match area.as_deref() {
         Some("token") => token::run(options),
         Some("gate") => gate::run(options),
+        Some("flags") => flags::run(options),
         Some("log") => log::run(options),
         None if options.wants_version() => Ok(Done::said(concat!(
             "ioprofiler ",
@@ -84,7 +88,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
         None if options.wants_help() => Ok(Done::said(HELP)),
         None => Err(Wrong::Usage(format!("nothing to do\n\n{HELP}"))),
         Some(other) => Err(Wrong::Usage(format!(
-            "{other:?} is not known; allowed: token, gate, log"
+            "{other:?} is not known; allowed: token, gate, flags, log"
         ))),
     }
 }

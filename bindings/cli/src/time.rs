@@ -33,10 +33,34 @@ pub(crate) fn roughly(seconds: u64) -> String {
     }
 }
 
-/// A point in time in UTC, by the calendar that civil_from_days of H. Hinnant counts.
+/// A point in time in UTC.
 pub(crate) fn utc(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
+    let (year, month, day) = day_of(seconds);
+    let (hour, minute, second) = clock_of(seconds);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// The same as RFC 3339 has it.
+pub(crate) fn rfc3339(seconds: u64) -> String {
+    let (year, month, day) = day_of(seconds);
+    let (hour, minute, second) = clock_of(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The day that it is, in UTC: `2026-11-23`.
+pub(crate) fn today() -> String {
+    let (year, month, day) = day_of(now());
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+fn clock_of(seconds: u64) -> (u64, u64, u64) {
+    let second = seconds % 86_400;
+    (second / 3600, second % 3600 / 60, second % 60)
+}
+
+/// By the calendar that civil_from_days of H. Hinnant counts.
+fn day_of(seconds: u64) -> (u64, u64, u64) {
+    let shifted = seconds / 86_400 + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -49,8 +73,7 @@ pub(crate) fn utc(seconds: u64) -> String {
         shifted_month - 9
     };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second % 3600 / 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    (year, month, day)
 }
 
 #[cfg(test)]
@@ -84,5 +107,6 @@ mod tests {
         assert_eq!(utc(1_795_430_000), "2026-11-23 10:33:20 UTC");
         assert_eq!(utc(4_107_542_399), "2100-02-28 23:59:59 UTC");
         assert_eq!(utc(4_107_542_400), "2100-03-01 00:00:00 UTC");
+        assert_eq!(rfc3339(1_795_430_000), "2026-11-23T10:33:20Z");
     }
 }

@@ -10,6 +10,7 @@ pub mod sink;
 mod report;
 
 use crate::clock::Scale;
+use crate::flags::source::Looker;
 use crate::fork::{self, Forever};
 use crate::lane::process;
 use crate::lane::slot::{Held, Slot};
@@ -39,6 +40,8 @@ pub(crate) struct Collector {
     sinks: Vec<SinkKind>,
     log: Option<Log>,
     threadless: bool,
+    /// The thread also looks at the flags' files.
+    looks: bool,
     here: Forever<Here>,
 }
 
@@ -80,11 +83,17 @@ pub(crate) struct Counts {
 }
 
 impl Collector {
-    pub(crate) fn new(sinks: Vec<SinkKind>, log: Option<Log>, threadless: bool) -> Self {
+    pub(crate) fn new(
+        sinks: Vec<SinkKind>,
+        log: Option<Log>,
+        threadless: bool,
+        looks: bool,
+    ) -> Self {
         Self {
             sinks,
             log,
             threadless,
+            looks,
             here: Forever::empty(),
         }
     }
@@ -128,7 +137,7 @@ impl Collector {
     /// A request has ended.
     pub(crate) fn offer(&'static self, shared: &'static Shared, open: &Held, how: State) {
         if self.sinks.is_empty() {
-            if self.log.is_some() {
+            if self.log.is_some() || self.looks {
                 self.wake_later(shared);
             }
             return;
@@ -159,7 +168,7 @@ impl Collector {
     /// Makes sure that somebody will look, without waking anybody.
     #[inline]
     pub(crate) fn wake_later(&'static self, shared: &'static Shared) {
-        if self.threadless || (self.sinks.is_empty() && self.log.is_none()) {
+        if self.threadless || (self.sinks.is_empty() && self.log.is_none() && !self.looks) {
             return;
         }
         let Some(here) = self.here() else { return };
@@ -190,23 +199,34 @@ impl Collector {
                 }
             }
             self.tick(shared, here);
+            if let Some(source) = &shared.source {
+                source.set_thread(0);
+            }
             if let Some(mut work) = here.work.try_lock() {
                 // Ends what the sinks have of their own.
                 work.sinks.clear();
             }
             here.thread.store(ENDED, Ordering::Release);
         });
-        if !spawned {
+        if spawned {
+            if let Some(source) = &shared.source {
+                source.set_thread(here.generation);
+            }
+        } else {
             // The next finished request tries again.
             here.thread.store(NO_THREAD, Ordering::Release);
         }
     }
 
-    /// One look: drains, sweeps, reports.
+    /// One look: at the flags' files, then drains, sweeps, reports.
     fn tick(&self, shared: &'static Shared, here: &'static Here) {
+        shared.look_at_flags(Looker::Thread);
         let Some(mut work) = here.work.try_lock() else {
             return;
         };
+        if let Some(source) = &shared.source {
+            source.set_busy();
+        }
         let wanted = here.flushes_wanted.load(Ordering::Acquire);
         self.drain(shared, here, &mut work, None);
         if wanted != here.flushes_done.load(Ordering::Relaxed) {
@@ -221,6 +241,15 @@ impl Collector {
             for event in work.report.due(shared) {
                 self.say(log, here, &event);
             }
+        }
+        if let Some(source) = &shared.source {
+            source.set_thread(here.generation);
+        }
+    }
+
+    pub(crate) fn count_panic(&self) {
+        if let Some(here) = self.here() {
+            here.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -279,6 +308,7 @@ impl Collector {
         if here.thread.load(Ordering::Acquire) == RUNNING {
             return here.wait_for_thread(deadline);
         }
+        shared.look_at_flags(Looker::Thread);
         let Some(mut work) = here.work.try_lock_until(deadline) else {
             return false;
         };

@@ -51,6 +51,7 @@ mod evaluate;
 mod explain;
 mod exposure;
 mod facts;
+pub mod file;
 mod flag;
 #[expect(clippy::module_inception, reason = "it is what `Flags` is")]
 mod flags;
@@ -62,6 +63,7 @@ mod names;
 mod published;
 mod request;
 mod snapshot;
+pub mod source;
 mod subject;
 mod version;
 

@@ -1,0 +1,86 @@
+//! `flags eval`: what somebody gets, step by step.
+
+use std::path::PathBuf;
+
+use ioprofiler::flags::{Subject, compile};
+use serde_json::json;
+
+use super::files::Files;
+use super::given::Given;
+use super::nearest;
+use crate::Done;
+use crate::options::{Wrong, text};
+
+pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
+    // FILE… FLAG, or only FLAG where the files are named otherwise.
+    let flag = match given.words.pop() {
+        Some(word) => text("the flag's name", word)?,
+        None => return Err(Wrong::Usage("the flag's name is missing".to_owned())),
+    };
+    let named: Vec<PathBuf> = given.named_files();
+    let loaded = Files::of(&named, given.state_dir.as_ref())?.load();
+    if loaded.flag(&flag).is_none() && loaded.reading.kept_layers.is_empty() {
+        let meant = nearest(&flag, loaded.names());
+        return Err(Wrong::Failed(format!("no file has a flag {flag:?}{meant}")));
+    }
+    let groups: Vec<&str> = given.groups.iter().map(String::as_str).collect();
+    let attributes: Vec<(&str, &str)> = given
+        .attributes
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    let mut who = Subject::NOBODY
+        .in_groups(&groups)
+        .with_attributes(&attributes);
+    if let Some(user) = &given.user {
+        who = who.with_user(user);
+    }
+    if let Some(visitor) = &given.visitor {
+        who = who.with_visitor(visitor);
+    }
+    if let Some(request) = &given.request {
+        who = who.with_request(request);
+    }
+    let errors = loaded.reading.errors();
+    let snapshot = compile(loaded.reading.document);
+    let explanation = snapshot.explain(flag.as_str(), &who);
+    let decision = explanation.decision();
+    let mut done = Done::said(if given.json {
+        let steps: Vec<_> = explanation
+            .steps()
+            .iter()
+            .map(|step| json!({"rule": step.rule, "says": step.says, "decided": step.decided}))
+            .collect();
+        let all = json!({
+            "flag": flag,
+            "state": decision.state().as_str(),
+            "variant": decision.variant(),
+            "reason": decision.reason().as_str(),
+            "group": decision.group(),
+            "bucket": explanation.bucket(),
+            "version": snapshot.version_text(),
+            "data": snapshot_data(&snapshot, &flag, decision.variant()),
+            "steps": steps,
+        });
+        format!("{all:#}\n")
+    } else {
+        explanation.to_string()
+    });
+    if errors > 0 {
+        done.remarks =
+            format!("there are {errors} errors in these files; see `ioprofiler flags check`\n");
+    }
+    Ok(done)
+}
+
+fn snapshot_data(
+    snapshot: &ioprofiler::flags::Snapshot,
+    flag: &str,
+    variant: &str,
+) -> serde_json::Value {
+    let mut flags = snapshot.document().flags.iter();
+    let spec = flags.find(|spec| spec.name == flag);
+    let data = spec.and_then(|spec| spec.data.iter().find(|(name, _)| name == variant));
+    data.and_then(|(_, json)| serde_json::from_str(json).ok())
+        .unwrap_or_default()
+}
