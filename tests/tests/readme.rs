@@ -1,6 +1,7 @@
 //! Each shell command that the README shows, run; its Rust is run by the core's doctests.
 
-use std::path::{Path, PathBuf};
+use ioprofiler_tests::command;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn top() -> &'static Path {
@@ -36,20 +37,6 @@ fn flag_blocks() -> Vec<String> {
         .filter_map(|block| block.split_once("```\n").map(|(block, _)| block.to_owned()))
         .filter(|block| block.contains("[flags"))
         .collect()
-}
-
-/// Where the `ioprofiler` command is, built if it was not.
-fn command_folder() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "ioprofiler-cli"])
-        .current_dir(top())
-        .status()
-        .expect("cargo runs");
-    assert!(built.success());
-    let test = std::env::current_exe().expect("a test has a path");
-    // target/PROFILE/deps/readme-…
-    let target = test.ancestors().nth(3).expect("it lies in a target folder");
-    target.join("debug")
 }
 
 fn run(line: &str, exported: &str, folder: &Path, programs: &Path) -> Output {
@@ -88,14 +75,14 @@ fn shown_commands_work() {
         std::fs::write(folder.join(name), text).expect("the folder is ours");
     }
     std::fs::write(folder.join("deployed.toml"), &blocks[0]).expect("the folder is ours");
-    let programs = command_folder();
+    let programs = command::folder();
     let lines = shell_lines();
     assert!(lines.iter().any(|line| line == "tests/run"));
     let checked = run(
         "ioprofiler flags check --deny warnings flags.toml emergency.toml",
         "",
         &folder,
-        &programs,
+        programs,
     );
     assert!(checked.status.success(), "{checked:?}");
     // The commands begin without a last file.
@@ -119,7 +106,7 @@ fn shown_commands_work() {
         } else {
             line.clone()
         };
-        let ran = run(&line, &exported, &folder, &programs);
+        let ran = run(&line, &exported, &folder, programs);
         said.push_str(&String::from_utf8_lossy(&ran.stdout));
         assert!(
             ran.status.success(),
