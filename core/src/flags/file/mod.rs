@@ -13,6 +13,7 @@ mod names;
 mod nearest;
 mod node;
 mod overlay;
+mod plain;
 mod problem;
 mod rules;
 mod shares;

@@ -224,6 +224,11 @@ impl Findings {
         self.bad_flags.extend(other.bad_flags);
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     pub(crate) fn is_bad_layer(&self, layer: usize) -> bool {
         self.bad_layers.contains(&layer)
     }
@@ -234,6 +239,9 @@ impl Findings {
 
     /// As problems, in the order of files and lines. `layers` gives name and text of each.
     pub(crate) fn into_problems(self, layers: &[(PathBuf, &str)]) -> Vec<Problem> {
+        if self.list.is_empty() {
+            return Vec::new();
+        }
         let lines: Vec<Lines<'_>> = layers.iter().map(|(_, text)| Lines::of(text)).collect();
         let mut list = self.list;
         list.sort_by_key(|finding| (finding.spot.layer, finding.spot.span.start));

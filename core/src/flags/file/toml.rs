@@ -6,6 +6,7 @@
 use super::MAX_DEPTH;
 use super::flag::Key;
 use super::node::{Entry, Node, Table, Value};
+use super::plain;
 use super::problem::{Findings, Spot};
 use super::toml_message as message;
 use std::ops::Range;
@@ -19,6 +20,11 @@ const MAX_MENDED: usize = 512 << 10;
 
 /// What stands there. Where the layer cannot be used, that is among the findings.
 pub(super) fn read(layer: usize, text: &str, findings: &mut Findings) -> Table {
+    plain::read(text).unwrap_or_else(|| read_any(layer, text, findings))
+}
+
+/// The same, whatever TOML it is.
+pub(super) fn read_any(layer: usize, text: &str, findings: &mut Findings) -> Table {
     if text.len() > MAX_MENDED {
         return match DeTable::parse(text) {
             Ok(tree) => convert(layer, text, &tree, Vec::new(), findings),
