@@ -187,6 +187,10 @@ impl Collector {
         {
             return;
         }
+        // Before the thread is there: it may say otherwise as soon as it runs.
+        if let Some(source) = &shared.source {
+            source.set_thread(here.generation);
+        }
         let spawned = fork::spawn_quietly(move || {
             while !here.stopped.load(Ordering::Acquire) {
                 self.tick(shared, here);
@@ -208,11 +212,10 @@ impl Collector {
             }
             here.thread.store(ENDED, Ordering::Release);
         });
-        if spawned {
+        if !spawned {
             if let Some(source) = &shared.source {
-                source.set_thread(here.generation);
+                source.set_thread(0);
             }
-        } else {
             // The next finished request tries again.
             here.thread.store(NO_THREAD, Ordering::Release);
         }
