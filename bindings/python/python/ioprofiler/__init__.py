@@ -1,0 +1,44 @@
+"""See every call that one web request made.
+
+    import ioprofiler
+
+    profiler = ioprofiler.Profiler(gate=lambda request: request.user.is_staff)
+    app = profiler.wsgi(app)  # or profiler.asgi(app), or a line in Django's MIDDLEWARE
+
+    with ioprofiler.span("dbshard01", sql): ...  # current request; nothing happens outside one
+
+The constructor hooks the database drivers, caches, template engines and HTTP clients that are
+installed. Nobody sees a profile unless the gate is opened.
+"""
+
+from __future__ import annotations
+
+try:
+    from ioprofiler import _native
+except ImportError as error:  # another platform, a subinterpreter: the application runs all the same
+    from ioprofiler import _without_native
+
+    _native = _without_native.install(error)
+
+from ioprofiler._native import Call, OptionError, Profile, Request, Span, scope, span
+from ioprofiler._native import version as __version__
+from ioprofiler._profiler import Profiler
+from ioprofiler._spans import add_span, current, in_context, wrap_executor
+from ioprofiler.testing import record
+
+__all__ = [
+    "Call",
+    "OptionError",
+    "Profile",
+    "Profiler",
+    "Request",
+    "Span",
+    "__version__",
+    "add_span",
+    "current",
+    "in_context",
+    "record",
+    "scope",
+    "span",
+    "wrap_executor",
+]

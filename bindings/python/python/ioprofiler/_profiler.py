@@ -1,0 +1,252 @@
+"""The instance: options in, requests out."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ioprofiler import _native
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable
+    from typing import Literal
+
+    from ioprofiler.web.asgi import AsgiApp
+    from ioprofiler.web.wsgi import WsgiApp
+
+    Gate = str | Callable[[Any], object]
+
+_profilers: weakref.WeakSet[Profiler] = weakref.WeakSet()
+
+#: How long an exiting process waits for what it has not handed over yet, in seconds.
+EXIT_DEADLINE = 0.2
+
+
+class Profiler:
+    """A profiler: what a process, or one application in it, records with. Make one at start.
+
+    gate
+        Who may see a profile: `"token"`, `"this-machine"`, `"everyone"`, a callable that gets the
+        framework's request, or several of these in a list, any of which opens. Nobody, by default.
+        A callable is asked only if the request asked, after the application has handled it; what it
+        raises is a no.
+    gate_secret, gate_secret_files
+        For `"token"`: the operator's secret (32 bytes at least), or the files that hold it; two at
+        most, for rotation.
+    gate_parameter
+        The query's parameter that asks, instead of `ioprofiler`.
+    instrument
+        True hooks the libraries that are installed, whether imported before or later; a list of
+        names only those; False none.
+    params
+        Of statements in requests that asked: `"types"` of their parameters, their `"values"`, or
+        `"none"`.
+    categories
+        Names for servers: `{"127.0.0.1:5432/shop": "dbshard01"}`; see `instrument` in the manual.
+    record
+        `"always"`, `"asked"` (only requests that ask record their calls) or `"off"`.
+    max_page, buffer_streams
+        The largest page, in bytes, that is held back to carry the panel; whether one of unknown
+        length may be.
+    max_spans, max_detail_bytes, max_memory, max_live_requests, request_ttl, job_ttl
+        Limits: calls that one request lists, bytes of details it keeps, bytes of all live requests,
+        live requests, and after how many seconds an unfinished page or job is abandoned.
+    build
+        The application's build, shown in profiles.
+
+    A wrong option raises `OptionError`. The methods can be called from any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: Gate | Iterable[Gate] = (),
+        gate_secret: str | bytes | Iterable[str | bytes] = (),
+        gate_secret_files: Iterable[str] = (),
+        gate_parameter: str | None = None,
+        instrument: bool | Iterable[str] = True,
+        params: Literal["none", "types", "values"] = "types",
+        categories: dict[str, str] | None = None,
+        record: Literal["always", "asked", "off"] = "always",
+        max_page: int = 4 << 20,
+        buffer_streams: bool = False,
+        build: str | None = None,
+        max_spans: int = 2_000,
+        max_detail_bytes: int = 256 << 10,
+        max_memory: int = 64 << 20,
+        max_live_requests: int = 10_000,
+        request_ttl: float = 15 * 60,
+        job_ttl: float = 24 * 60 * 60,
+        threadless: bool = False,
+        manual_clock: bool = False,
+    ) -> None:
+        ways, self._callables = _gate_of(gate)
+        if params not in ("none", "types", "values"):
+            raise _native.OptionError(f'params: {params!r} is not one of "none", "types", "values"')
+        for name, value in (("max_page", max_page), ("max_spans", max_spans)):
+            if not isinstance(value, int) or value < 1:
+                raise _native.OptionError(f"{name}: {value!r} is not a number from 1 on")
+        self._native = _native.Profiler(
+            record=record,
+            gate=", ".join(ways),
+            gate_secrets=_secrets_of(gate_secret),
+            gate_secret_files=[gate_secret_files] if isinstance(gate_secret_files, str) else list(gate_secret_files),
+            gate_parameter=gate_parameter,
+            build_id=build,
+            max_spans=max_spans,
+            max_detail_bytes=max_detail_bytes,
+            max_memory=max_memory,
+            max_live_requests=max_live_requests,
+            request_ttl=request_ttl,
+            job_ttl=job_ttl,
+            threadless=threadless,
+            manual_clock=manual_clock,
+        )
+        self._max_page = max_page
+        self._buffer_streams = buffer_streams
+        if not _profilers:
+            atexit.register(_at_exit)
+        _profilers.add(self)
+        self._heard()
+        if instrument is not False:
+            from ioprofiler import hooks
+
+            names = None if instrument is True else list(instrument)  # type: ignore[arg-type]
+            hooks.configure(params=params, categories=categories)
+            hooks.install(names, self)
+
+    # ---- requests
+
+    def job(self, name: str, *, asked: bool = False) -> _native.Request:
+        """Begins work in the background: `with profiler.job("nightly"): …` finishes it too."""
+        return self._native.begin("job", name, asked)
+
+    def command(self, name: str, *, asked: bool = False) -> _native.Request:
+        """As `job`, for a command on the command line."""
+        return self._native.begin("command", name, asked)
+
+    # ---- web servers
+
+    def wsgi(self, app: WsgiApp) -> WsgiApp:
+        """A WSGI application whose requests are observed."""
+        from ioprofiler.web.wsgi import WsgiMiddleware
+
+        return WsgiMiddleware(app, self)
+
+    def asgi(self, app: AsgiApp) -> AsgiApp:
+        """An ASGI application whose requests are observed; lifespan and websockets pass."""
+        from ioprofiler.web.asgi import AsgiMiddleware
+
+        return AsgiMiddleware(app, self)
+
+    # ---- switches and numbers
+
+    @property
+    def record(self) -> str:
+        """`always`, `asked` or `off`."""
+        return self._native.record
+
+    @record.setter
+    def record(self, record: str) -> None:
+        self._native.set_record(record)
+
+    def disable(self) -> None:
+        """Records nothing until `enable`."""
+        self._native.disable()
+
+    def enable(self) -> None:
+        """Records again, as it did before `disable`."""
+        self._native.enable()
+
+    def grant(self, who: str, host: str, *, life: int = 3600, https: bool = True) -> tuple[str, str]:
+        """A token that opens the gate for `life` seconds, and its `Set-Cookie` value.
+
+        For the application's own staff page. Needs `"token"` in the option `gate`.
+        """
+        token, cookie, _expires = self._native.grant(who, host, life, https)
+        return token, cookie
+
+    def in_flight(self) -> list[_native.Profile]:
+        """Requests that live now, with the calls that are open."""
+        return self._native.in_flight()
+
+    def stats(self) -> dict[str, Any]:
+        """Counters of this process, by name."""
+        stats = self._native.stats()
+        from ioprofiler import hooks
+
+        stats["hook_errors"] = hooks.errors()
+        return stats
+
+    def flush(self, within: float = 1.0) -> bool:
+        """Waits until what was finished before has been handed over; false if not within so many seconds."""
+        done = self._native.flush(within)
+        self._heard()
+        return done
+
+    def shutdown(self, within: float = EXIT_DEADLINE) -> bool:
+        """Flushes, and ends the profiler's thread. An exiting process does this by itself."""
+        done = self._native.shutdown(within)
+        self._heard()
+        return done
+
+    # ---- for the package's own modules
+
+    def _heard(self) -> None:
+        """Says through `logging` what went wrong since the last look."""
+        for kind, message in self._native.events():
+            try:
+                _log().warning("%s: %s", kind, message)
+            except Exception:
+                return
+
+    def _is_allowed(self, request: Any) -> bool | None:
+        """What the gate's callables say; `None` where one raised and none said yes."""
+        failed = False
+        for callable_ in self._callables:
+            try:
+                if callable_(request):
+                    return True
+            except Exception:
+                failed = True
+                _log().debug("the gate's callable raised", exc_info=True)
+        return None if failed else False
+
+
+def _log() -> logging.Logger:
+    import logging  # not above: importing ioprofiler shall cost nothing
+
+    return logging.getLogger("ioprofiler")
+
+
+def _gate_of(gate: Any) -> tuple[list[str], list[Callable[[Any], object]]]:
+    """The ways in as the core knows them, and the callables."""
+    if gate is None:
+        gate = ()
+    every = [gate] if isinstance(gate, str) or callable(gate) else list(gate)
+    ways: list[str] = []
+    callables: list[Callable[[Any], object]] = []
+    for way in every:
+        if callable(way):
+            callables.append(way)
+            if "callable" not in ways:
+                ways.append("callable")
+        elif isinstance(way, str) and way != "callable":
+            ways.append(way)
+        else:
+            raise _native.OptionError(
+                f'gate: {way!r}; allowed: "token", "this-machine", "everyone", a callable, or a list of these'
+            )
+    return ways, callables
+
+
+def _secrets_of(secret: Any) -> list[bytes]:
+    every = [secret] if isinstance(secret, (str, bytes)) else list(secret)
+    return [one.encode() if isinstance(one, str) else bytes(one) for one in every]
+
+
+def _at_exit() -> None:
+    for profiler in list(_profilers):
+        profiler._native.shutdown(EXIT_DEADLINE)
