@@ -162,8 +162,11 @@ unsafe fn outcome_of_error(kind: *mut PyObject) -> Outcome {
         if ffi::PyErr_GivenExceptionMatches(kind, ffi::PyExc_GeneratorExit) != 0 {
             return Outcome::Cancelled;
         }
-        let (mut error, mut value, mut trace) =
-            (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut error, mut value, mut trace) = (
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        );
         ffi::PyErr_Fetch(&raw mut error, &raw mut value, &raw mut trace);
         let py = Python::assume_attached();
         // Where nobody has imported asyncio, nothing of its can have been raised.

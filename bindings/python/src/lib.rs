@@ -46,6 +46,8 @@ mod _native {
     #[pymodule_export]
     use crate::call::set_find_caller;
     #[pymodule_export]
+    use crate::current::Current;
+    #[pymodule_export]
     use crate::hooked::hooked;
     #[pymodule_export]
     use crate::profile::{Call, Profile};

@@ -212,7 +212,10 @@ impl Request {
     }
 
     /// Records a call that is over.
-    #[pyo3(signature = (category, detail=None, *, duration, ended_ago=0.0, failed=false))]
+    #[pyo3(
+        signature = (category, detail=None, *, duration, ended_ago=0.0, failed=false),
+        text_signature = "($self, category, detail='', *, duration, ended_ago=0.0, failed=False)"
+    )]
     fn add_span(
         &self,
         py: Python<'_>,

@@ -113,13 +113,28 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     TYPE.store(kind.as_ptr().cast(), Ordering::Relaxed);
     module.add("Span", &kind)?;
     std::mem::forget(kind);
-    let span_doc = c"span($module, /, category, detail='', *, target=None)\n--\n\nOne timed call of the current request.";
-    let scope_doc = c"scope($module, /, category, detail='', *, target=None)\n--\n\nAs span, for what may contain other calls.";
+    let span_doc =
+        c"span(category, detail='', *, target=None)\n--\n\nOne timed call of the current request.";
+    let scope_doc = c"scope(category, detail='', *, target=None)\n--\n\nAs span, for what may contain other calls.";
     let functions = [
         ("span", keywords(c"span", span, span_doc)),
         ("scope", keywords(c"scope", scope, scope_doc)),
-        ("begin", crate::raw::positional(c"begin", begin, c"begin($module, category, detail=None, /)\n--\n\nBegins a leaf; None outside a request.")),
-        ("end", crate::raw::positional(c"end", end, c"end($module, span, failed=False, /)\n--\n\nEnds what begin gave.")),
+        (
+            "begin",
+            crate::raw::positional(
+                c"begin",
+                begin,
+                c"begin(category, detail=None, /)\n--\n\nBegins a leaf; None outside a request.",
+            ),
+        ),
+        (
+            "end",
+            crate::raw::positional(
+                c"end",
+                end,
+                c"end(span, failed=False, /)\n--\n\nEnds what begin gave.",
+            ),
+        ),
     ];
     for (name, definition) in functions {
         module.add(name, make_function(py, definition, "ioprofiler")?)?;

@@ -14,7 +14,7 @@ _MAX_KNOWN = 4096
 
 
 def _foreign_folders() -> tuple[str, ...]:
-    import sysconfig  # not above: importing ioprofiler shall cost nothing
+    import sysconfig
 
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if name in paths}
@@ -26,7 +26,7 @@ _foreign: tuple[str, ...] = ()
 
 def _shown(file: str) -> str | None:
     """The file as the profile shows it; `None` where it is not the application's."""
-    if file.startswith("<") or file.startswith(_HERE):
+    if file.startswith(("<", _HERE)):
         return None
     global _foreign
     if not _foreign:

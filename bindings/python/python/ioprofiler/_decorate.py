@@ -9,11 +9,9 @@ from typing import Any
 from ioprofiler import _native
 
 
-def decorate(
-    function: Callable[..., Any], template: _native.Span, category: str, detail: Any, is_scope: bool
-) -> Any:
+def decorate(function: Callable[..., Any], template: _native.Span, category: str, detail: Any, is_scope: bool) -> Any:
     """A function whose calls are spans like `template`; detail is the function's name, if none was given."""
-    import inspect  # not above: importing ioprofiler shall cost nothing
+    import inspect
 
     if not callable(function):
         raise TypeError(f"a span decorates functions, not {function!r}")

@@ -1,11 +1,43 @@
 """The native module. Private: use `ioprofiler`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Final, TypeVar, final, overload
+from typing import Any, Final, TypeVar, final
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Headers = list[tuple[str, str]] | list[tuple[bytes, bytes]]
+
+__all__ = [
+    "Call",
+    "Current",
+    "Entered",
+    "Hooked",
+    "OptionError",
+    "Profile",
+    "Profiler",
+    "Request",
+    "Span",
+    "Visit",
+    "advance_clock",
+    "begin",
+    "check_this_machine",
+    "context",
+    "current_request",
+    "define_category",
+    "end",
+    "enter_context",
+    "hooked",
+    "in_request",
+    "is_asked",
+    "leave_context",
+    "none_request",
+    "panic_inside",
+    "scope",
+    "set_decorate",
+    "set_find_caller",
+    "span",
+    "version",
+]
 
 version: Final[str]
 
@@ -176,9 +208,7 @@ class Visit:
     @property
     def unwanted(self) -> list[str]: ...
     def decide(self, answer: bool | None) -> None: ...
-    def aim(
-        self, status: int, headers: Any, length: int | None, max_page: int, buffer_streams: bool
-    ) -> int: ...
+    def aim(self, status: int, headers: Any, length: int | None, max_page: int, buffer_streams: bool) -> int: ...
     def show(self, status: int, headers: Any, body: bytes) -> tuple[int, Any, bytes]: ...
     def not_shown(self, status: int, headers: Any, reason: str | None = None) -> Any: ...
 

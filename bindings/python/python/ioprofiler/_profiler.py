@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from typing import TYPE_CHECKING, Any
 
 from ioprofiler import _native
 
+# Not from typing, and other modules further down: importing ioprofiler shall cost nothing.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable
-    from typing import Literal
+    from typing import Any, Literal
 
     from ioprofiler.web.asgi import AsgiApp
     from ioprofiler.web.wsgi import WsgiApp
@@ -113,7 +114,7 @@ class Profiler:
         if instrument is not False:
             from ioprofiler import hooks
 
-            names = None if instrument is True else list(instrument)  # type: ignore[arg-type]
+            names = None if instrument is True else list(instrument)
             hooks.configure(params=params, categories=categories)
             hooks.install(names, self)
 
@@ -216,7 +217,7 @@ class Profiler:
 
 
 def _log() -> logging.Logger:
-    import logging  # not above: importing ioprofiler shall cost nothing
+    import logging
 
     return logging.getLogger("ioprofiler")
 
@@ -225,7 +226,8 @@ def _gate_of(gate: Any) -> tuple[list[str], list[Callable[[Any], object]]]:
     """The ways in as the core knows them, and the callables."""
     if gate is None:
         gate = ()
-    every = [gate] if isinstance(gate, str) or callable(gate) else list(gate)
+    is_list = isinstance(gate, (list, tuple, set, frozenset))
+    every = list(gate) if is_list else [gate]
     ways: list[str] = []
     callables: list[Callable[[Any], object]] = []
     for way in every:

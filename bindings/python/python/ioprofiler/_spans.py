@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from ioprofiler import _native
 from ioprofiler._caller import find_caller
-from ioprofiler._decorate import decorate
 
+# Not from typing, and other modules further down: importing ioprofiler shall cost nothing.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
+    from typing import Any, TypeVar
 
-_E = TypeVar("_E", bound="Executor")
+    _E = TypeVar("_E", bound=Executor)
 
 
 def add_span(
@@ -23,9 +22,7 @@ def add_span(
 
     It took `duration` seconds and ended `ended_ago` seconds before now.
     """
-    _native.current_request().add_span(
-        category, detail, duration=duration, ended_ago=ended_ago, failed=failed
-    )
+    _native.current_request().add_span(category, detail, duration=duration, ended_ago=ended_ago, failed=failed)
 
 
 def current() -> _native.Request:
@@ -42,7 +39,9 @@ def in_context(function: Callable[..., Any]) -> Callable[..., Any]:
     if outer is None:
         return function
 
-    @functools.wraps(function)
+    from functools import wraps
+
+    @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         entered = _native.enter_context(outer)
         try:
@@ -61,13 +60,14 @@ def wrap_executor(executor: _E) -> _E:
     other processes is left alone: their calls are none of this process's.
     """
     from concurrent.futures import ProcessPoolExecutor
+    from functools import wraps
 
     if isinstance(executor, ProcessPoolExecutor) or getattr(executor, "_ioprofiler_wrapped", False):
         return executor
-    submit = executor.submit
+    submit: Any = executor.submit
 
-    @functools.wraps(submit)
-    def submit_in_context(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    @wraps(submit)
+    def submit_in_context(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         return submit(in_context(function), *args, **kwargs)
 
     executor.submit = submit_in_context  # type: ignore[method-assign]
@@ -75,5 +75,11 @@ def wrap_executor(executor: _E) -> _E:
     return executor
 
 
-_native.set_decorate(decorate)
+def _decorate(function: Any, *about: Any) -> Any:
+    from ioprofiler._decorate import decorate
+
+    return decorate(function, *about)
+
+
+_native.set_decorate(_decorate)
 _native.set_find_caller(find_caller)

@@ -1,8 +1,8 @@
 """The pytest fixture `ioprofile`: a recording around the test.
 
-    def test_listing(client, ioprofile):
-        client.get("/listing/5")
-        ioprofile.assert_calls("dbshard01", max=5)
+def test_listing(client, ioprofile):
+    client.get("/listing/5")
+    ioprofile.assert_calls("dbshard01", max=5)
 """
 
 from __future__ import annotations

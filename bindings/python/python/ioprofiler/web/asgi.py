@@ -65,12 +65,24 @@ class AsgiMiddleware:
         await Exchange(profiler, visit, scope, receive, send).run(self._app)
 
 
+def route_of(scope: Any) -> str | None:
+    """The template of the route that Starlette or FastAPI chose."""
+    route = scope.get("route")
+    endpoint = scope.get("endpoint")
+    if route is None and endpoint is not None:
+        routes = getattr(scope.get("app"), "routes", ())
+        route = next((one for one in routes if getattr(one, "endpoint", None) is endpoint), None)
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    if not isinstance(path, str):
+        return None
+    mounted: str = scope.get("root_path", "")[len(scope.get("app_root_path", "")) :]
+    return path if not mounted or path.startswith(mounted) else mounted + path
+
+
 class Exchange:
     """One request and its answer."""
 
-    def __init__(
-        self, profiler: Profiler, visit: _native.Visit, scope: Any, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, profiler: Profiler, visit: _native.Visit, scope: Any, receive: Receive, send: Send) -> None:
         self._profiler = profiler
         self._visit = visit
         self._scope = scope
@@ -91,7 +103,6 @@ class Exchange:
         asked = self._visit.asked
         if asked:
             scope = self._prepared(scope)
-        scope.setdefault("state", {})
         try:
             with self.request.enter():
                 await app(scope, self._receive, self._send_asked if asked else self._send)
@@ -112,9 +123,7 @@ class Exchange:
             scope["headers"] = [pair for pair in scope["headers"] if pair[0].lower() not in unwanted]
         extensions = scope.get("extensions")
         if extensions:
-            scope["extensions"] = {
-                name: value for name, value in extensions.items() if name not in _SENT_BY_SERVER
-            }
+            scope["extensions"] = {name: value for name, value in extensions.items() if name not in _SENT_BY_SERVER}
         self._scope = scope
         return scope
 
@@ -124,12 +133,25 @@ class Exchange:
             self._client_left = True
         return message
 
+    def _learn(self) -> None:
+        """What routers and authentication inside have left in the scope."""
+        try:
+            route = route_of(self._scope)
+            if route is not None:
+                self.request.set_route(route)
+            user = self._scope.get("user")
+            if user is not None and getattr(user, "is_authenticated", False):
+                self.request.set_user(user.identity)
+        except Exception:
+            return
+
     # ---- what nobody is shown
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             self.ending.answered(message["status"])
+            self._learn()
             self.request.first_byte()
         elif kind == "http.response.body":
             self.ending.sent += len(message.get("body", b""))
@@ -153,11 +175,10 @@ class Exchange:
 
     async def _started(self, message: Message) -> None:
         self.ending.answered(message["status"])
+        self._learn()
         await self._decide()
         status, headers = message["status"], message.get("headers", [])
-        self._aim = self._visit.aim(
-            status, headers, None, self._profiler._max_page, self._profiler._buffer_streams
-        )
+        self._aim = self._visit.aim(status, headers, None, self._profiler._max_page, self._profiler._buffer_streams)
         if self._aim in (HOLD, HOLD_TO_REPLACE, REPLACE_NOW):
             self._start = message
             if self._aim == REPLACE_NOW:
@@ -207,9 +228,7 @@ class Exchange:
             return
         headers = self._visit.not_shown(start["status"], start.get("headers", []), "too-large")
         await self._send({**start, "headers": headers})
-        await self._send(
-            {"type": "http.response.body", "body": b"".join(self._held), "more_body": not last}
-        )
+        await self._send({"type": "http.response.body", "body": b"".join(self._held), "more_body": not last})
         self._held = []
 
     async def _show(self) -> None:
@@ -217,9 +236,7 @@ class Exchange:
         if start is None:
             return
         self._replaced = True
-        status, headers, body = self._visit.show(
-            start["status"], start.get("headers", []), b"".join(self._held)
-        )
+        status, headers, body = self._visit.show(start["status"], start.get("headers", []), b"".join(self._held))
         self._held = []
         if not headers or isinstance(headers[0][0], str):
             headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

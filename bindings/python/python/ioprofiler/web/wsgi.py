@@ -185,9 +185,7 @@ class Exchange:
         length = None
         if isinstance(body, (list, tuple)):
             length = sum(map(len, self._written)) + sum(map(len, body))
-        aim = self._visit.aim(
-            number, headers, length, self._profiler._max_page, self._profiler._buffer_streams
-        )
+        aim = self._visit.aim(number, headers, length, self._profiler._max_page, self._profiler._buffer_streams)
         if aim in (PASS, NOT_SHOWN):
             if aim == NOT_SHOWN:
                 headers = self._visit.not_shown(number, headers)
