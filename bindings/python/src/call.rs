@@ -33,6 +33,22 @@ impl Open {
                 handle::count_outside();
                 return None;
             };
+            Self::begin_in(held, category, detail)
+        }
+    }
+
+    /// As [`Open::begin`], where what this context is in is known already.
+    ///
+    /// # Safety
+    /// As [`Open::begin`].
+    #[inline(always)]
+    pub(crate) unsafe fn begin_in(
+        held: Held,
+        category: CategoryId,
+        detail: *mut PyObject,
+    ) -> Option<Self> {
+        // SAFETY: passed on.
+        unsafe {
             let now = held.get();
             let site = if now.asked { caller() } else { Site::NONE };
             let identity = context_identity();

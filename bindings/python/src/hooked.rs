@@ -7,11 +7,12 @@
 
 use crate::call::{self, Open, outcome_of_raised};
 use crate::capi::{positional, vectorcall, vectorcall_call};
+use crate::current::Held;
 use crate::guard::guard;
 use crate::raw::{again, make_type, no_arguments, slot};
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{CategoryId, Kind};
-use ioprofiler_core::handle::SpanHandle;
+use ioprofiler_core::handle::{self, SpanHandle};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
@@ -40,6 +41,9 @@ struct Object {
     detail_name: *mut PyObject,
     /// The detail, where it is always the same; null is none.
     detail: *mut PyObject,
+    /// Makes the detail out of all positional arguments: called in requests that asked, and where
+    /// the argument that is the detail is no text. Null is none.
+    describe: *mut PyObject,
     /// The attribute of the first argument that says how many rows there are; null is none.
     rows_of: *mut PyObject,
 }
@@ -110,7 +114,7 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Makes a function whose calls are leaves. See [`Object`] for where things come from.
 #[pyfunction]
-#[pyo3(signature = (function, category, *, category_of=None, detail_at=None, detail_name=None, detail=None, rows_of=None))]
+#[pyo3(signature = (function, category, *, category_of=None, detail_at=None, detail_name=None, detail=None, describe=None, rows_of=None))]
 #[expect(clippy::too_many_arguments, reason = "by name, from Python")]
 pub(crate) fn hooked<'py>(
     py: Python<'py>,
@@ -120,6 +124,7 @@ pub(crate) fn hooked<'py>(
     detail_at: Option<usize>,
     detail_name: Option<Bound<'py, PyAny>>,
     detail: Option<Bound<'py, PyAny>>,
+    describe: Option<Bound<'py, PyAny>>,
     rows_of: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let pointer =
@@ -138,6 +143,7 @@ pub(crate) fn hooked<'py>(
         (&raw mut (*this).detail_at).write(detail_at.unwrap_or(usize::MAX));
         (&raw mut (*this).detail_name).write(pointer(detail_name));
         (&raw mut (*this).detail).write(pointer(detail));
+        (&raw mut (*this).describe).write(pointer(describe));
         (&raw mut (*this).rows_of).write(pointer(rows_of));
         Ok(made)
     }
@@ -191,17 +197,60 @@ impl Object {
             } else {
                 self.detail
             };
-            if self.category_of.is_null() || count == 0 {
-                return Open::begin(self.category, detail);
+            let Some(held) = Held::now() else {
+                handle::count_outside();
+                return None;
+            };
+            let category = if self.category_of.is_null() || count == 0 {
+                self.category
+            } else {
+                self.own_category(*arguments)
+            };
+            if !self.describe.is_null() && (held.get().asked || !is_text(detail)) {
+                return self.begin_described(held, category, arguments, count, detail);
             }
-            let own = ffi::PyObject_GetAttr(*arguments, self.category_of);
+            Open::begin_in(held, category, detail)
+        }
+    }
+
+    /// # Safety
+    /// Attached, an object, and no exception is set.
+    unsafe fn own_category(&self, first: *mut PyObject) -> CategoryId {
+        // SAFETY: passed on.
+        unsafe {
+            let own = ffi::PyObject_GetAttr(first, self.category_of);
             if own.is_null() {
                 ffi::PyErr_Clear();
-                return Open::begin(self.category, detail);
+                return self.category;
             }
             let category = call::category(own, Kind::Leaf);
             ffi::Py_DECREF(own);
-            Open::begin(category, detail)
+            category
+        }
+    }
+
+    /// # Safety
+    /// As [`Object::begin`].
+    #[cold]
+    unsafe fn begin_described(
+        &self,
+        held: Held,
+        category: CategoryId,
+        arguments: *const *mut PyObject,
+        count: usize,
+        detail: *mut PyObject,
+    ) -> Option<Open> {
+        // SAFETY: as in `begin`.
+        unsafe {
+            let described = vectorcall(self.describe, arguments, count, std::ptr::null_mut());
+            if described.is_null() {
+                ffi::PyErr_Clear();
+                crate::guard::count_misuse();
+                return Open::begin_in(held, category, detail);
+            }
+            let open = Open::begin_in(held, category, described);
+            ffi::Py_DECREF(described);
+            open
         }
     }
 
@@ -227,16 +276,25 @@ impl Object {
     }
 
     /// Everything that it refers to.
-    fn references(&mut self) -> [&mut *mut PyObject; 6] {
+    fn references(&mut self) -> [&mut *mut PyObject; 7] {
         [
             &mut self.dictionary,
             &mut self.function,
             &mut self.category_of,
             &mut self.detail_name,
             &mut self.detail,
+            &mut self.describe,
             &mut self.rows_of,
         ]
     }
+}
+
+/// # Safety
+/// Attached; null or an object.
+#[inline(always)]
+unsafe fn is_text(object: *mut PyObject) -> bool {
+    // SAFETY: passed on.
+    unsafe { object.is_null() || ffi::PyUnicode_Check(object) != 0 }
 }
 
 /// How many rows there are, where the first argument knows it.

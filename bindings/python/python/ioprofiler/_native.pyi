@@ -86,6 +86,7 @@ def hooked(
     detail_at: int | None = None,
     detail_name: str | None = None,
     detail: str | None = None,
+    describe: Callable[..., object] | None = None,
     rows_of: str | None = None,
 ) -> Any: ...
 
