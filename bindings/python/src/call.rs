@@ -57,6 +57,9 @@ impl Open {
             } else {
                 now.open_leaf(identity)
             };
+            if outer == Some(SpanHandle::NONE) {
+                return None;
+            }
             let parent = outer.unwrap_or(now.parent);
             let span = if detail.is_null() {
                 now.request.span(category, b"", parent, site)
@@ -93,6 +96,15 @@ impl Open {
             current::of_pointer(self.current).pop_leaf(self.place);
             ffi::Py_DECREF(self.current);
         }
+    }
+
+    /// What begins inside it is not recorded.
+    ///
+    /// # Safety
+    /// The caller is attached.
+    pub(crate) unsafe fn make_opaque(&self) {
+        // SAFETY: the reference is owned since `begin`.
+        unsafe { current::of_pointer(self.current).make_leaf_opaque(self.place) };
     }
 
     pub(crate) fn none() -> Self {

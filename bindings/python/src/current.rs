@@ -78,7 +78,26 @@ impl Current {
         }
     }
 
-    /// The leaf that is open in this context, if any: what begins now is part of it.
+    /// Whether an open leaf of this context takes in all that is called inside it.
+    ///
+    /// # Safety
+    /// The caller is attached.
+    #[inline(always)]
+    pub(crate) unsafe fn is_opaque(&self) -> bool {
+        // SAFETY: passed on.
+        let identity = unsafe { capi::context_identity() };
+        identity != 0 && self.open_leaf(identity) == Some(SpanHandle::NONE)
+    }
+
+    /// The leaf that was put there takes in all that is called inside it.
+    pub(crate) fn make_leaf_opaque(&self, place: Place) {
+        if let Some(kept) = self.leaves.0.get(place as usize) {
+            kept.set((kept.get().0, SpanHandle::NONE.to_bits()));
+        }
+    }
+
+    /// The leaf that is open in this context, if any: what begins now is part of it; no span is one
+    /// that takes in everything.
     #[inline(always)]
     pub(crate) fn open_leaf(&self, identity: usize) -> Option<SpanHandle> {
         let leaf = self.leaves.0.iter().find(|leaf| leaf.get().0 == identity)?;

@@ -42,10 +42,12 @@ struct Object {
     /// The detail, where it is always the same; null is none.
     detail: *mut PyObject,
     /// Makes the detail out of all positional arguments: called in requests that asked, and where
-    /// the argument that is the detail is no text. Null is none.
+    /// there is no text that could be the detail. Null is none.
     describe: *mut PyObject,
     /// The attribute of the first argument that says how many rows there are; null is none.
     rows_of: *mut PyObject,
+    /// What it calls itself is not recorded, not even as its detail.
+    opaque: bool,
 }
 
 // CPython has had both since 3.8; they are named by the stable ABI only from 3.12 on.
@@ -114,7 +116,7 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Makes a function whose calls are leaves. See [`Object`] for where things come from.
 #[pyfunction]
-#[pyo3(signature = (function, category, *, category_of=None, detail_at=None, detail_name=None, detail=None, describe=None, rows_of=None))]
+#[pyo3(signature = (function, category, *, category_of=None, detail_at=None, detail_name=None, detail=None, describe=None, rows_of=None, opaque=false))]
 #[expect(clippy::too_many_arguments, reason = "by name, from Python")]
 pub(crate) fn hooked<'py>(
     py: Python<'py>,
@@ -126,6 +128,7 @@ pub(crate) fn hooked<'py>(
     detail: Option<Bound<'py, PyAny>>,
     describe: Option<Bound<'py, PyAny>>,
     rows_of: Option<Bound<'py, PyAny>>,
+    opaque: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let pointer =
         |object: Option<Bound<'py, PyAny>>| object.map_or(std::ptr::null_mut(), Bound::into_ptr);
@@ -145,6 +148,7 @@ pub(crate) fn hooked<'py>(
         (&raw mut (*this).detail).write(pointer(detail));
         (&raw mut (*this).describe).write(pointer(describe));
         (&raw mut (*this).rows_of).write(pointer(rows_of));
+        (&raw mut (*this).opaque).write(opaque);
         Ok(made)
     }
 }
@@ -161,6 +165,11 @@ unsafe extern "C" fn call_hooked(
         let count = positional(count_and_flag);
         // Two edges, so that no unwinding of ours ever meets the call between them.
         let open = guard(None, || this.begin(arguments, count, names));
+        if this.opaque
+            && let Some(open) = &open
+        {
+            open.make_opaque();
+        }
         let result = vectorcall(this.function, arguments, count_and_flag, names);
         if let Some(open) = open {
             guard((), || {
@@ -206,6 +215,9 @@ impl Object {
             } else {
                 self.own_category(*arguments)
             };
+            if held.get().is_opaque() {
+                return None;
+            }
             if !self.describe.is_null() && (held.get().asked || !is_text(detail)) {
                 return self.begin_described(held, category, arguments, count, detail);
             }
@@ -294,7 +306,7 @@ impl Object {
 #[inline(always)]
 unsafe fn is_text(object: *mut PyObject) -> bool {
     // SAFETY: passed on.
-    unsafe { object.is_null() || ffi::PyUnicode_Check(object) != 0 }
+    unsafe { !object.is_null() && ffi::PyUnicode_Check(object) != 0 }
 }
 
 /// How many rows there are, where the first argument knows it.

@@ -124,7 +124,7 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
             crate::raw::positional(
                 c"begin",
                 begin,
-                c"begin(category, detail=None, /)\n--\n\nBegins a leaf; None outside a request.",
+                c"begin(category, detail=None, opaque=False, /)\n--\n\nBegins a leaf; None outside a request.",
             ),
         ),
         (
@@ -640,18 +640,22 @@ unsafe extern "C" fn begin(
 ) -> *mut PyObject {
     // SAFETY: called by CPython as METH_FASTCALL.
     guard(std::ptr::null_mut(), || unsafe {
-        if !(1..=2).contains(&count) {
-            let message = c"begin() takes a category and a detail";
+        if !(1..=3).contains(&count) {
+            let message =
+                c"begin() takes a category, a detail, and whether it takes in what is inside";
             ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
             return std::ptr::null_mut();
         }
         let mut detail = std::ptr::null_mut();
-        if count == 2 && ffi::Py_IsNone(*arguments.add(1)) == 0 {
+        if count >= 2 && ffi::Py_IsNone(*arguments.add(1)) == 0 {
             detail = *arguments.add(1);
         }
         let Some(open) = Open::begin(call::category(*arguments, Kind::Leaf), detail) else {
             return none();
         };
+        if count == 3 && ffi::PyObject_IsTrue(*arguments.add(2)) == 1 {
+            open.make_opaque();
+        }
         let object = make(CategoryId::from_number(0));
         if object.is_null() {
             open.end(Outcome::Cancelled);

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from serving import free_port, wait_for
 
 USER, PASSWORD, DATABASE = "shop", "in love with clay", "shop"
@@ -29,7 +30,7 @@ def find(program: str) -> str:
         if os.environ.get("IOPROFILER_TEST_SERVERS") == "required":
             pytest.fail(f"{program} is not installed")
         pytest.skip(f"{program}: not installed")
-    return os.path.realpath(found) if program not in ("initdb", "postgres", "createdb") else _postgres(program, found)
+    return _postgres(program, found) if program in ("initdb", "postgres", "createdb") else found
 
 
 def _postgres(program: str, found: str) -> str:
@@ -111,7 +112,8 @@ def mariadb() -> int:
     first = Path(f"{folder}/first.sql")
     first.write_text(
         f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\nCREATE DATABASE {DATABASE} CHARACTER SET utf8mb4;\n"
-        f"GRANT ALL ON {DATABASE}.* TO '{USER}'@'%';\nDELETE FROM mysql.global_priv WHERE User = '';\nFLUSH PRIVILEGES;\n"
+        f"GRANT ALL ON {DATABASE}.* TO '{USER}'@'%';\nDELETE FROM mysql.global_priv WHERE User = '';\n"
+        "FLUSH PRIVILEGES;\n"
     )
     data = f"--datadir={folder}/data"
     prepare = [install, "--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal", data]

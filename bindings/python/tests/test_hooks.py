@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-import servers
-from servers import DATABASE, PASSWORD, USER, hooked
 
 import ioprofiler
+import servers
 from ioprofiler import hooks
+from servers import DATABASE, PASSWORD, USER, hooked
 
 
 def calls(request):
@@ -36,9 +36,7 @@ def test_sqlite3():
             connection.commit()
             assert connection.execute("SELECT a FROM t WHERE a > ?", (0,)).fetchall() == [(1,), (2,)]
             with pytest.raises(sqlite3.OperationalError):
-                cursor.execute(sql="SELECT nothing FROM nowhere") if sys.version_info < (3, 0) else cursor.execute(
-                    "SELECT nothing FROM nowhere"
-                )
+                cursor.execute("SELECT nothing FROM nowhere")
             connection.rollback()
             found = calls(request)
         assert found == [
@@ -49,7 +47,6 @@ def test_sqlite3():
             ("sqlite", "SELECT nothing FROM nowhere", None, "error"),
             ("sqlite", "ROLLBACK", None, "ok"),
         ]
-        assert "hooked: sqlite3" in request.detach("x").snapshot().text() or True
 
 
 def test_hooks_are_undone_and_done_again():
@@ -107,7 +104,6 @@ def test_parameters_as_the_option_says_and_only_when_asked(params, shown):
         for asked in (False, True):
             with profiler.job("j", asked=asked) as request:
                 connection.execute(sql, (5773453, "a secret"))
-                connection.executemany("DELETE FROM sqlite_master WHERE ?", []) if False else None
                 profile = request.snapshot()
             wanted = f"{sql} {shown}".rstrip() if asked else sql
             assert [call.detail for call in profile.spans] == [wanted]
@@ -156,7 +152,7 @@ assert profiler.stats()["hook_errors"] == 1
 
 
 def test_an_unknown_name_is_an_error_that_says_the_known_ones():
-    with pytest.raises(ioprofiler.OptionError, match="'sqlite4' is not one of .*sqlite3"):
+    with pytest.raises(ioprofiler.OptionError, match=r"'sqlite4' is not one of .*sqlite3"):
         ioprofiler.Profiler(instrument=["sqlite4"])
 
 
@@ -558,6 +554,7 @@ def hello(environ, start_response):
 
 def test_requests_and_urllib3():
     import requests
+
     from serving import wsgi_server
 
     with wsgi_server(hello) as port, hooked("urllib3") as profiler, profiler.job("j") as request:
@@ -573,6 +570,7 @@ def test_requests_and_urllib3():
 
 def test_httpx():
     import httpx
+
     from serving import wsgi_server
 
     async def main(port):

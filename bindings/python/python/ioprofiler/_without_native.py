@@ -170,7 +170,7 @@ def span(category: str, detail: object = "", *, target: object | None = None) ->
 scope = span
 
 
-def begin(category: str, detail: object | None = None, /) -> None:
+def begin(category: str, detail: object | None = None, opaque: bool = False, /) -> None:
     """Does nothing."""
 
 

@@ -49,24 +49,28 @@ def execute(category: str, *, name: str = "query", rows: bool = True) -> Callabl
 
 def executemany(category: str, *, name: str = "query") -> Callable[[Any], Any]:
     """Makes `executemany(self, query, list)` one call."""
-    return _of(category, name, _describe_many, True)
+    # Some drivers make one statement of it, with the values in its text, and execute that.
+    return _of(category, name, _describe_many, True, opaque=True)
 
 
 def callproc(category: str) -> Callable[[Any], Any]:
     """Makes `callproc(self, name, params)` a call."""
-    return _of(category, "procname", _describe_call, False)
+    return _of(category, None, _describe_call, False)
 
 
-def _of(category: str, name: str, describe: Callable[..., str], rows: bool) -> Callable[[Any], Any]:
+def _of(
+    category: str, name: str | None, describe: Callable[..., str], rows: bool, opaque: bool = False
+) -> Callable[[Any], Any]:
     def make(original: Any) -> Any:
         return _native.hooked(
             original,
             category,
             category_of=CATEGORY,
-            detail_at=1,
+            detail_at=None if name is None else 1,
             detail_name=name,
             describe=describe,
             rows_of="rowcount" if rows else None,
+            opaque=opaque,
         )
 
     return make

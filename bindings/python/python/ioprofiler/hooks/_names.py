@@ -95,6 +95,18 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def waiting(original: Any, pool: str) -> Any:
+    """A function that waits for a pool's connection: a scope, because it may have to connect."""
+
+    def wait(*args: Any, **kwargs: Any) -> Any:
+        if not _native.in_request():
+            return original(*args, **kwargs)
+        with _native.scope(POOL_WAIT, pool):
+            return original(*args, **kwargs)
+
+    return wait
+
+
 def cache(keys: Any, missed: Any) -> str:
     """What a cache answered, in the words of the original."""
     keys, missed = list(map(_text, keys)), list(map(_text, missed))

@@ -11,7 +11,7 @@ import asyncpg.prepared_stmt
 
 from ioprofiler import _native
 from ioprofiler.hooks import _dbapi, _names
-from ioprofiler.hooks._async import calls
+from ioprofiler.hooks._async import waits
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -28,7 +28,7 @@ def hook(patches: Patches) -> None:
     for name in ("fetch", "fetchval", "fetchrow", "executemany"):
         patches.replace(statement, name, _prepared(name == "executemany"))
     patches.replace(connection, "prepare", _statement(False))
-    patches.replace(asyncpg.pool.Pool, "_acquire", calls(lambda _: _names.POOL_WAIT, "asyncpg"))
+    patches.replace(asyncpg.pool.Pool, "_acquire", waits("asyncpg"))
     patches.replace(asyncpg.connection, "connect", _connecting)
     connect = asyncpg.connect
     asyncpg.connect = asyncpg.connection.connect

@@ -9,7 +9,7 @@ import psycopg
 
 from ioprofiler import _native
 from ioprofiler.hooks import _dbapi, _names
-from ioprofiler.hooks._async import calls
+from ioprofiler.hooks._async import calls, waits
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -55,12 +55,8 @@ def _hook_pool(patches: Patches) -> None:
     pool = sys.modules.get("psycopg_pool")
     if pool is None:
         return
-    patches.replace(pool.ConnectionPool, "getconn", _waiting)
-    patches.replace(pool.AsyncConnectionPool, "getconn", calls(lambda _: _names.POOL_WAIT, "psycopg_pool"))
-
-
-def _waiting(original: Any) -> Any:
-    return _native.hooked(original, _names.POOL_WAIT, detail="psycopg_pool")
+    patches.replace(pool.ConnectionPool, "getconn", lambda original: _names.waiting(original, "psycopg_pool"))
+    patches.replace(pool.AsyncConnectionPool, "getconn", waits("psycopg_pool"))
 
 
 def _category(cursor: Any) -> str:

@@ -110,7 +110,7 @@ def _shown_pipeline(pipeline: Any) -> str:
     for one in list(pipeline.command_stack)[:_MAX_SHOWN]:
         commands.append(_shown(one[0] if isinstance(one, tuple) else getattr(one, "args", ())))
     rest = len(pipeline.command_stack) - len(commands)
-    kind = "MULTI" if getattr(pipeline, "is_transaction", False) else "PIPELINE"
+    kind = "MULTI" if getattr(pipeline, "transaction", None) is True else "PIPELINE"
     return f"{kind} {'; '.join(commands)}" + (f"; {rest} more" if rest > 0 else "")
 
 

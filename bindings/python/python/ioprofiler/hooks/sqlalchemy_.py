@@ -1,4 +1,4 @@
-"""SQLAlchemy 2: its events, on all engines. Over a hooked driver a statement is one call: the driver's."""
+"""SQLAlchemy 2: its events, on all engines. Over a hooked driver a statement is one call."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def _category(engine: Any) -> str:
             known = of_file(name or "")
         else:
             known = _names.database(dialect or engine.dialect.name, url.host, url.port, name)
-        engine.__dict__["_ioprofiler_category"] = known
+        # Commits know their dialect only, which is the engine's own.
+        engine.dialect._ioprofiler_category = engine.__dict__["_ioprofiler_category"] = known
     return known
 
 
@@ -54,7 +55,8 @@ def _before(connection: Any, cursor: Any, statement: str, parameters: Any, conte
     if context is None or not _native.in_request():
         return
     text = _names.statement(statement, parameters or None, many=executemany)
-    context._ioprofiler_call = _native.begin(_category(connection.engine), text)
+    # The driver's own calls are taken in: some prepare the statement first, or begin a transaction.
+    context._ioprofiler_call = _native.begin(_category(connection.engine), text, True)
 
 
 def _after(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
@@ -76,11 +78,20 @@ def _ending(detail: str, original: Any) -> Any:
     def end(self: Any, dbapi_connection: Any) -> Any:
         if not _native.in_request() or hasattr(dbapi_connection, "_ioprofiler"):
             return original(self, dbapi_connection)
-        with _native.span(_names.defined(self.name, _DIALECTS.get(self.name, "")), detail):
-            return original(self, dbapi_connection)
+        category = getattr(self, "_ioprofiler_category", None) or _names.defined(
+            self.name, _DIALECTS.get(self.name, "")
+        )
+        call = _native.begin(category, detail, True)
+        try:
+            result = original(self, dbapi_connection)
+        except BaseException:
+            _native.end(call, True)
+            raise
+        _native.end(call)
+        return result
 
     return end
 
 
 def _waiting(original: Any) -> Any:
-    return _native.hooked(original, _names.POOL_WAIT, detail="sqlalchemy")
+    return _names.waiting(original, "sqlalchemy")

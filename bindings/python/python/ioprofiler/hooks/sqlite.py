@@ -62,6 +62,16 @@ def _observed_connection(asked: Any) -> type | None:
                 pass
             return made
 
+        # The class's own ones make a cursor past `cursor()`.
+        def execute(self: Any, sql: Any, *args: Any) -> Any:
+            return self.cursor().execute(sql, *args)
+
+        def executemany(self: Any, sql: Any, parameters: Any) -> Any:
+            return self.cursor().executemany(sql, parameters)
+
+        def executescript(self: Any, script: Any) -> Any:
+            return self.cursor().executescript(script)
+
         observed = type(
             asked.__name__,
             (asked,),
@@ -70,6 +80,9 @@ def _observed_connection(asked: Any) -> type | None:
                 "__doc__": asked.__doc__,
                 "_ioprofiler": "sqlite",
                 "cursor": cursor,
+                "execute": execute,
+                "executemany": executemany,
+                "executescript": executescript,
                 "commit": _dbapi.always("sqlite", "COMMIT")(asked.commit),
                 "rollback": _dbapi.always("sqlite", "ROLLBACK")(asked.rollback),
             },
