@@ -1,16 +1,16 @@
 """Django's ORM and templates: the same queries that Django itself counts, page by page."""
 
-import django_shop
 import pytest
-import servers
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
+
+import django_shop
+import ioprofiler
+import servers
 from servers import hooked
 from serving import get, wsgi_server
-
-import ioprofiler
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,16 +47,15 @@ def test_as_many_queries_as_django_counts(names):
 def test_aliases_are_categories_and_default_is_the_servers_kind():
     connection.close()
     with hooked("django.db", categories={"default": "dbshard01"}) as profiler, profiler.job("j") as request:
-        connection.__dict__.pop("_ioprofiler_category", None)
+        connections["default"].__dict__.pop("_ioprofiler_category", None)
         with connection.cursor() as cursor:
             cursor.execute("SELECT 5")
         assert request.snapshot().calls["dbshard01"] == 1
         ioprofiler.hooks._names.configured.clear()
-        connection.__dict__.pop("_ioprofiler_category", None)
+        connections["default"].__dict__.pop("_ioprofiler_category", None)
 
 
 def test_procedures_of_a_real_server():
-    from django.db import connections
     from django.db.utils import load_backend
 
     port = servers.postgresql()

@@ -55,7 +55,7 @@ def executemany(category: str, *, name: str = "query") -> Callable[[Any], Any]:
 
 def callproc(category: str) -> Callable[[Any], Any]:
     """Makes `callproc(self, name, params)` a call."""
-    return _of(category, None, _describe_call, False)
+    return _of(category, None, _describe_call, False, opaque=True)
 
 
 def _of(
