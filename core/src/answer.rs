@@ -215,8 +215,8 @@ impl Head {
         self.set("x-ioprofiler", reason.header_value().as_bytes());
     }
 
-    /// Keeps the answer out of every cache, and tells what can be told in headers.
-    fn open(&mut self, id: &str, profile: Option<&ProfileData>) {
+    /// Keeps the answer out of every cache: of somebody past the gate who chose flags, say.
+    pub fn keep_private(&mut self) {
         for edit in open_headers() {
             match *edit {
                 HeaderEdit::Set(name, value) => self.set(name, value.as_bytes()),
@@ -224,6 +224,11 @@ impl Head {
                 HeaderEdit::Append(name, value) => self.add(name.as_bytes(), value.as_bytes()),
             }
         }
+    }
+
+    /// Keeps the answer out of every cache, and tells what can be told in headers.
+    fn open(&mut self, id: &str, profile: Option<&ProfileData>) {
+        self.keep_private();
         let is_value =
             |text: &str| !text.is_empty() && text.bytes().all(|b| (b' '..0x7f).contains(&b));
         if is_value(id) {

@@ -24,6 +24,7 @@ compile_error!("ioprofiler must be built with panic=unwind: else a panic of ours
 mod call;
 mod capi;
 mod current;
+mod flags;
 mod guard;
 mod hooked;
 mod live;
@@ -47,6 +48,8 @@ mod _native {
     use crate::call::set_find_caller;
     #[pymodule_export]
     use crate::current::Current;
+    #[pymodule_export]
+    use crate::flags::{Dark, dark_begin, dark_end, decide_flag, decide_flag_for, flag_data};
     #[pymodule_export]
     use crate::hooked::hooked;
     #[pymodule_export]
@@ -82,6 +85,7 @@ mod _native {
         capi::initialise(module.py())?;
         current::initialise(module.py());
         span::initialise(module)?;
+        crate::flags::initialise(module)?;
         crate::hooked::initialise(module)
     }
 }

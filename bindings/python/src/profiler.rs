@@ -1,5 +1,6 @@
 //! The instance, for Python: options in, requests out.
 
+use crate::flags::Who;
 use crate::guard::{self, guard};
 use crate::live::Live;
 use crate::profile::Profile;
@@ -145,6 +146,25 @@ impl Profiler {
     /// A request of an ASGI server.
     fn visit_asgi(&self, scope: &Bound<'_, PyDict>, has_callable: bool) -> PyResult<Visit> {
         Visit::of_asgi(&self.core, scope, has_callable)
+    }
+
+    /// State, variant, reason and group of a flag for somebody, outside any request.
+    fn decide(
+        &self,
+        name: &str,
+        default: bool,
+        user: Option<&Bound<'_, PyAny>>,
+        visitor: Option<&Bound<'_, PyAny>>,
+        groups: Vec<Bound<'_, PyAny>>,
+        attributes: Option<&Bound<'_, PyDict>>,
+    ) -> (
+        &'static str,
+        &'static str,
+        &'static str,
+        Option<&'static str>,
+    ) {
+        Who::of(user, visitor, groups, attributes)
+            .decide(|who| self.core.flags().decide(name, who, default))
     }
 
     /// Says that a library is hooked.

@@ -110,6 +110,29 @@ impl Request {
         self.set(group, ioprofiler_core::Request::add_group);
     }
 
+    /// Something else that flags may be bucketed by.
+    fn set_attribute(&self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) {
+        let value = crate::flags::attribute(value);
+        self.set(name, |request, name| request.set_attribute(name, &value));
+    }
+
+    /// Decides flags by the newest files from now on.
+    fn refresh_flags(&self) {
+        guard((), || self.live.request().refresh_flags());
+    }
+
+    /// Each step of a flag's decision, as text.
+    fn explain(&self, flag: &str) -> String {
+        guard(String::new(), || {
+            self.live.request().explain(flag).to_string()
+        })
+    }
+
+    /// A callable that says who the request is about, called before its first flag is decided.
+    fn _defer_context(&self, context: Py<PyAny>) {
+        guard((), || self.live.set_context(context));
+    }
+
     /// What went wrong.
     fn set_error(&self, error: &Bound<'_, PyAny>) {
         self.set(error, ioprofiler_core::Request::set_error);

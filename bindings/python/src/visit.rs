@@ -23,6 +23,8 @@ pub(crate) struct Visit {
     profiler: Profiler,
     live: Arc<Live>,
     method: String,
+    /// The viewer chose flags, so the answer is theirs alone.
+    private: bool,
     state: Mutex<State>,
 }
 
@@ -64,10 +66,14 @@ impl Visit {
         }
         let asked = profiler.gate().asked(&inputs, now());
         let asked = asked.and_then(|asked| keep(profiler, asked, has_callable));
+        let overrides = flag_overrides(profiler, &inputs);
         let mut facts = Facts::web(&came.method, &came.path)
             .scheme(&came.scheme)
             .protocol(&came.protocol)
             .asked(asked.is_some());
+        if let Some(overrides) = &overrides {
+            facts = facts.flag_overrides(overrides);
+        }
         if !came.query.is_empty() {
             facts = facts.query(&came.query);
         }
@@ -91,6 +97,7 @@ impl Visit {
             profiler: profiler.clone(),
             live: Arc::new(Live::new(request, asked.is_some())),
             method: came.method.clone().into_owned(),
+            private: overrides.is_some(),
             state: Mutex::new(State { asked, aim: None }),
         }
     }
@@ -212,11 +219,25 @@ impl Came<'_> {
 /// A request that asked, unless it is refused already, which is counted.
 fn keep(profiler: &Profiler, asked: Asked, has_callable: bool) -> Option<Asked> {
     match asked.verdict.refusal() {
-        Some(refusal) if !(asked.verdict.is_undecided() && has_callable) => {
+        Some(refusal)
+            if !(asked.verdict.is_undecided()
+                && (has_callable || profiler.gate().wants_flag())) =>
+        {
             profiler.refused(refusal);
             None
         }
         _ => Some(asked),
+    }
+}
+
+/// What the viewer wants flags to be, where the gate is open at begin; elsewhere it is counted.
+fn flag_overrides(profiler: &Profiler, inputs: &Inputs<'_>) -> Option<String> {
+    match profiler.gate().flag_overrides(inputs, now())? {
+        Ok(overrides) => Some(overrides),
+        Err(refusal) => {
+            profiler.refused(refusal);
+            None
+        }
     }
 }
 
@@ -228,10 +249,10 @@ impl Visit {
         Request::new(Arc::clone(&self.live))
     }
 
-    /// Whether it asked, and was not refused yet.
+    /// Whether it asked and was not refused yet, or chose flags: its answer may be another one.
     #[getter]
     fn asked(&self) -> bool {
-        self.state().asked.is_some()
+        self.private || self.state().asked.is_some()
     }
 
     /// Whether the callable is to be asked.
@@ -252,14 +273,15 @@ impl Visit {
             .asked
             .as_ref()
             .is_some_and(|asked| asked.verdict.is_open());
-        if open {
+        if open || self.private {
             conditional_headers(&self.method).to_vec()
         } else {
             Vec::new()
         }
     }
 
-    /// What the callable answered; `None` is that it raised.
+    /// The gate's flag is asked first; then what the callable answered counts: `None` is that it
+    /// raised.
     fn decide(&self, answer: Option<bool>) {
         guard((), || {
             let mut state = self.state();
@@ -288,7 +310,7 @@ impl Visit {
         buffer_streams: bool,
     ) -> PyResult<u8> {
         let Some(form) = self.state().asked.as_ref().map(|asked| asked.form) else {
-            return Ok(PASS);
+            return Ok(if self.private { NOT_SHOWN } else { PASS });
         };
         let head = head_of(status, headers)?;
         Ok(guard(PASS, || {
@@ -352,6 +374,11 @@ impl Visit {
         let mut head = head_of(status, headers)?;
         let as_text = is_text(headers)?;
         guard((), || {
+            if self.state().asked.is_none() {
+                head.keep_private();
+                self.live.request().first_byte();
+                return;
+            }
             let found = self.state().aim.and_then(Result::err);
             let reason = match reason {
                 Some("body-error") => NotShown::BodyError,

@@ -6,6 +6,7 @@
     app = profiler.wsgi(app)  # or profiler.asgi(app), or a line in Django's MIDDLEWARE
 
     with ioprofiler.span("dbshard01", sql): ...  # current request; nothing happens outside one
+    if ioprofiler.flag("new_search"): ...
 
 The constructor hooks the database drivers, caches, template engines and HTTP clients that are
 installed. Nobody sees a profile unless the gate is opened.
@@ -20,7 +21,8 @@ except ImportError as error:  # another platform, a subinterpreter: the applicat
 
     _native = _without_native.install(error)
 
-from ioprofiler._native import Call, OptionError, Profile, Request, Span, scope, span
+from ioprofiler._flags import Decision, dark, decide
+from ioprofiler._native import Call, OptionError, Profile, Request, Span, flag, scope, span, variant
 from ioprofiler._native import version as __version__
 from ioprofiler._profiler import Profiler
 from ioprofiler._spans import add_span, current, in_context, wrap_executor
@@ -28,6 +30,7 @@ from ioprofiler.testing import record
 
 __all__ = [
     "Call",
+    "Decision",
     "OptionError",
     "Profile",
     "Profiler",
@@ -36,9 +39,13 @@ __all__ = [
     "__version__",
     "add_span",
     "current",
+    "dark",
+    "decide",
+    "flag",
     "in_context",
     "record",
     "scope",
     "span",
+    "variant",
     "wrap_executor",
 ]

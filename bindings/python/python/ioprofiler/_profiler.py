@@ -6,6 +6,7 @@ import atexit
 import weakref
 
 from ioprofiler import _native
+from ioprofiler._flags import Decision
 
 # Not from typing, and other modules further down: importing ioprofiler shall cost nothing.
 TYPE_CHECKING = False
@@ -46,6 +47,9 @@ class Profiler:
         `"none"`.
     categories
         Names for servers: `{"127.0.0.1:5432/shop": "dbshard01"}`; see `instrument` in the manual.
+    flag_context
+        Says who a request is about, before its first flag is decided: gets the framework's request,
+        answers `{"user": …, "visitor": …, "groups": […], "any_attribute": …}`.
     record
         `"always"`, `"asked"` (only requests that ask record their calls) or `"off"`.
     max_page, buffer_streams
@@ -70,6 +74,7 @@ class Profiler:
         instrument: bool | Iterable[str] = True,
         params: Literal["none", "types", "values"] = "types",
         categories: dict[str, str] | None = None,
+        flag_context: Callable[[Any], object] | None = None,
         record: Literal["always", "asked", "off"] = "always",
         max_page: int = 4 << 20,
         buffer_streams: bool = False,
@@ -86,6 +91,8 @@ class Profiler:
         ways, self._callables = _gate_of(gate)
         if params not in ("none", "types", "values"):
             raise _native.OptionError(f'params: {params!r} is not one of "none", "types", "values"')
+        if flag_context is not None and not callable(flag_context):
+            raise _native.OptionError(f"flag_context: {flag_context!r} cannot be called")
         for name, value in (("max_page", max_page), ("max_spans", max_spans)):
             if not isinstance(value, int) or value < 1:
                 raise _native.OptionError(f"{name}: {value!r} is not a number from 1 on")
@@ -105,6 +112,7 @@ class Profiler:
             threadless=threadless,
             manual_clock=manual_clock,
         )
+        self._flag_context = flag_context
         self._max_page = max_page
         self._buffer_streams = buffer_streams
         if not _profilers:
@@ -169,6 +177,19 @@ class Profiler:
         token, cookie, _expires = self._native.grant(who, host, life, https)
         return token, cookie
 
+    def decide(
+        self,
+        name: str,
+        default: bool = False,
+        *,
+        user: object = None,
+        visitor: object = None,
+        groups: Iterable[object] = (),
+        attributes: dict[str, object] | None = None,
+    ) -> Decision:
+        """State, variant and reason of a flag for somebody, outside any request."""
+        return Decision(name, self._native.decide(name, default, user, visitor, list(groups), attributes))
+
     def in_flight(self) -> list[_native.Profile]:
         """Requests that live now, with the calls that are open."""
         return self._native.in_flight()
@@ -202,6 +223,12 @@ class Profiler:
                 _log().warning("%s: %s", kind, message)
             except Exception:
                 return
+
+    def _defer_context(self, request: _native.Request, asking: Callable[[], Any]) -> None:
+        """Asks who a request is about when its first flag is decided; `asking` gives what to ask with."""
+        context = self._flag_context
+        if context is not None:
+            request._defer_context(lambda: context(asking()))
 
     def _is_allowed(self, request: Any) -> bool | None:
         """What the gate's callables say; `None` where one raised and none said yes."""

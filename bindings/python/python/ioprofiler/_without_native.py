@@ -87,6 +87,11 @@ class Request:
     def _ignore(self, *_: object, **__: object) -> None:
         return None
 
+    set_attribute = refresh_flags = _defer_context = _ignore
+
+    def explain(self, flag: str) -> str:
+        return ""
+
     set_route = set_user = set_visitor = add_group = set_error = set_status = first_byte = add_span = _ignore
 
     def snapshot(self, *_: object, **__: object) -> Profile:
@@ -116,6 +121,10 @@ class Request:
 Entered = Request
 
 
+class Dark:
+    """No work is ever dark."""
+
+
 class Visit:
     """No request of a web server is ever observed."""
 
@@ -132,6 +141,9 @@ class Profiler:
 
     def begin(self, *_: object) -> Request:
         return Request()
+
+    def decide(self, name: str, default: bool, *_: object) -> tuple[str, str, str, str | None]:
+        return decide_flag(name, default)
 
     def visit_wsgi(self, *_: object) -> Visit:
         # The middleware then serves the request as if it were not there.
@@ -175,6 +187,37 @@ def begin(category: str, detail: object | None = None, opaque: bool = False, /) 
 
 
 def end(span: object, failed: bool = False, /) -> None:
+    """Does nothing."""
+
+
+def flag(name: str, default: bool = False, /) -> bool:
+    """The default."""
+    return bool(default)
+
+
+def variant(name: str, default: bool = False, /) -> str:
+    """The default."""
+    return "on" if default else "off"
+
+
+def decide_flag(name: str, default: bool) -> tuple[str, str, str, str | None]:
+    """The default."""
+    return variant(name, default), variant(name, default), "not_found", None
+
+
+def decide_flag_for(name: str, default: bool, *_: object) -> tuple[str, str, str, str | None]:
+    """The default."""
+    return decide_flag(name, default)
+
+
+def flag_data(name: str) -> None:
+    """There is none."""
+
+
+dark_begin = flag_data
+
+
+def dark_end(dark: Dark, failed: bool) -> None:
     """Does nothing."""
 
 

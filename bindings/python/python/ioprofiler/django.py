@@ -57,6 +57,7 @@ class Middleware:
         if self._is_async:
             return self._acall(request)
         if _native.in_request():
+            _joining(request)
             with _native.scope("django", request.path):
                 response = self._get_response(request)
             return _joined(request, response)
@@ -76,6 +77,7 @@ class Middleware:
 
     async def _acall(self, request: Any) -> Any:
         if _native.in_request():
+            _joining(request)
             with _native.scope("django", request.path):
                 response = await self._get_response(request)
             return _joined(request, response)
@@ -112,6 +114,12 @@ def _learn(request: Any, live: _native.Request) -> None:
         live.set_user(user.pk)
 
 
+def _joining(request: Any) -> None:
+    exchange = request.META.get(EXCHANGE)
+    if exchange is not None:
+        exchange.asking = lambda: request
+
+
 def _joined(request: Any, response: Any) -> Any:
     """Another middleware of ours has begun this request, and will show it."""
     try:
@@ -134,6 +142,7 @@ def _begun(profiler: Profiler, request: Any) -> _Exchange | None:
             visit = profiler._native.visit_wsgi(request.META, has_callable)
         for name in visit.unwanted:
             request.META.pop("HTTP_" + name.upper().replace("-", "_"), None)
+        profiler._defer_context(visit.request, lambda: request)
         return _Exchange(profiler, visit, request)
     except Exception:
         return None

@@ -31,6 +31,9 @@ def init_app(app: flask.Flask, profiler: Profiler) -> None:
 
 
 def _before() -> None:
+    exchange = flask.request.environ.get(EXCHANGE)
+    if exchange is not None:
+        exchange.asking = lambda: flask.request
     rule = flask.request.url_rule
     if rule is not None:
         _native.current_request().set_route(rule.rule)

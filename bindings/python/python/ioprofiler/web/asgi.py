@@ -103,6 +103,7 @@ class Exchange:
         asked = self._visit.asked
         if asked:
             scope = self._prepared(scope)
+        self._profiler._defer_context(self.request, self._asking)
         try:
             with self.request.enter():
                 await app(scope, self._receive, self._send_asked if asked else self._send)
@@ -191,10 +192,7 @@ class Exchange:
     async def _decide(self) -> None:
         if not self._visit.undecided:
             return
-        asking: Any = Asking(scope=self._scope)
-        starlette = sys.modules.get("starlette.requests")
-        if starlette is not None:
-            asking = starlette.Request(self._scope)
+        asking = self._asking()
         failed = False
         for callable_ in self._profiler._callables:
             try:
@@ -207,6 +205,11 @@ class Exchange:
             except Exception:
                 failed = True
         self._visit.decide(None if failed else False)
+
+    def _asking(self) -> Any:
+        """What the application's callables are asked with."""
+        starlette = sys.modules.get("starlette.requests")
+        return Asking(scope=self._scope) if starlette is None else starlette.Request(self._scope)
 
     async def _hold(self, message: Message) -> None:
         body = bytes(message.get("body", b""))

@@ -63,12 +63,13 @@ class Exchange:
         self.request = visit.request
         self.ending = Ending(self.request, profiler)
         self._holding = visit.asked
+        #: Gives what the application's callables are asked with: frameworks put their own request here.
+        self.asking: Callable[[], Any] = lambda: Asking(environ=environ)
         #: What the application gave to `start_response`, while it is held back.
         self._head: tuple[str, list[tuple[str, str]], Any] | None = None
         #: What it wrote instead of returning it, while it is held back.
         self._written: list[bytes] = []
         self._content_length: int | None = None
-        self.decided = False
 
     # ---- what the framework inside may call
 
@@ -88,6 +89,7 @@ class Exchange:
         for name in self._visit.unwanted:
             self._environ.pop("HTTP_" + name.upper().replace("-", "_"), None)
         self._environ[EXCHANGE] = self
+        self._profiler._defer_context(self.request, lambda: self.asking())
         try:
             with self.request.enter():
                 body = app(self._environ, self._start_response)
@@ -180,7 +182,7 @@ class Exchange:
             self._holding = False  # no head at all: the server will say so
             return self._passing(itertools.chain(first, iterator or ()), body)
         status, headers, exc_info = self._head
-        self.decide(Asking(environ=self._environ))
+        self.decide(self.asking())
         number = self.ending.status or 0
         length = None
         if isinstance(body, (list, tuple)):
