@@ -28,6 +28,7 @@ mod flags;
 mod guard;
 mod hooked;
 mod live;
+mod notes;
 mod profile;
 mod profiler;
 mod raw;
@@ -52,6 +53,8 @@ mod _native {
     use crate::flags::{Dark, dark_begin, dark_end, decide_flag, decide_flag_for, flag_data};
     #[pymodule_export]
     use crate::hooked::hooked;
+    #[pymodule_export]
+    use crate::notes::current_notes;
     #[pymodule_export]
     use crate::profile::{Call, Profile};
     #[pymodule_export]
@@ -86,6 +89,7 @@ mod _native {
         current::initialise(module.py());
         span::initialise(module)?;
         crate::flags::initialise(module)?;
+        crate::notes::initialise(module)?;
         crate::hooked::initialise(module)
     }
 }

@@ -38,6 +38,14 @@ impl Profile {
         }
     }
 
+    /// The core's own, where this is of a request that has ended or lives.
+    pub(crate) fn of_request_or_none(&self) -> Option<&ioprofiler_core::Profile> {
+        match &self.kind {
+            Of::Request(profile) => Some(profile),
+            Of::Data(_) => None,
+        }
+    }
+
     fn rendered(&self, py: Python<'_>, render: fn(&ProfileData) -> String) -> String {
         // Detached: a large profile takes milliseconds.
         py.detach(|| guard(String::new(), || render(self.data())))

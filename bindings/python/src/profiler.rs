@@ -3,6 +3,7 @@
 use crate::flags::Who;
 use crate::guard::{self, guard};
 use crate::live::Live;
+use crate::notes::Logs;
 use crate::profile::Profile;
 use crate::request::{Request, facts_of_kind, seconds};
 use crate::text;
@@ -78,7 +79,7 @@ impl Profiler {
     #[new]
     #[pyo3(signature = (*, record, gate, gate_secrets, gate_secret_files, gate_parameter, build_id,
         max_spans, max_detail_bytes, max_memory, max_live_requests, request_ttl, job_ttl,
-        threadless, manual_clock))]
+        threadless, manual_clock, logs))]
     #[expect(clippy::too_many_arguments, reason = "options, all by name")]
     fn new(
         record: &str,
@@ -95,6 +96,7 @@ impl Profiler {
         job_ttl: f64,
         threadless: bool,
         manual_clock: bool,
+        logs: Logs,
     ) -> PyResult<Self> {
         let events = Arc::new(Events::default());
         let heard = Arc::clone(&events);
@@ -105,8 +107,9 @@ impl Profiler {
             gate_parameter,
             &events,
         )?;
+        let builder = logs.configure(ProfilerBuilder::default()).map_err(wrong)?;
         let build = || -> Result<_, ioprofiler_core::Error> {
-            let mut builder = ProfilerBuilder::default()
+            let mut builder = builder
                 .record(Record::parse(record)?)
                 .gate(gate)
                 .max_spans(max_spans)
@@ -236,6 +239,28 @@ impl Profiler {
             .collect()
     }
 
+    /// Whether answers' headers are wanted for a log: `Visit.leaving`.
+    #[getter]
+    fn wants_answer_headers(&self) -> bool {
+        !self.core.wanted_headers().answer.is_empty()
+    }
+
+    /// Whether there is a compact note.
+    #[getter]
+    fn has_note(&self) -> bool {
+        self.core.note_format().is_some()
+    }
+
+    /// The line of a profile in the access log, for hosts that write it themselves.
+    fn log_line(&self, profile: &Profile) -> Option<String> {
+        guard(None, || self.core.log_line(profile.of_request_or_none()?))
+    }
+
+    /// Opens the files of access logs again.
+    fn reopen_logs(&self) {
+        guard((), || self.core.reopen_logs());
+    }
+
     /// Counters, by name.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.core.stats();
@@ -261,6 +286,7 @@ impl Profiler {
             ("queue_dropped", stats.queue_dropped),
             ("panics", stats.panics + guard::panics()),
             ("misuses", guard::misuses()),
+            ("lost_notes", stats.lost_notes),
         ] {
             all.set_item(name, value)?;
         }

@@ -11,6 +11,7 @@ use ioprofiler_core::handle::{PastCall, Site, SpanHandle};
 use ioprofiler_core::{Facts, Outcome};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -108,6 +109,22 @@ impl Request {
     /// One more group of the user.
     fn add_group(&self, group: &Bound<'_, PyAny>) {
         self.set(group, ioprofiler_core::Request::add_group);
+    }
+
+    /// Named values for its line in the log; the last value of a name wins.
+    #[pyo3(signature = (**notes))]
+    fn note(&self, notes: Option<&Bound<'_, PyDict>>) {
+        guard((), || {
+            let request = self.live.request();
+            for (name, value) in notes.into_iter().flat_map(|notes| notes.iter()) {
+                crate::notes::set(&request, &name, &value);
+            }
+        });
+    }
+
+    /// The compact note as it is now, for a server's own line; `None` where there is no format.
+    fn compact_note(&self) -> Option<String> {
+        guard(None, || self.live.request().compact_note())
     }
 
     /// Something else that flags may be bucketed by.

@@ -53,6 +53,8 @@ struct Came<'a> {
     protocol: Cow<'a, str>,
     peer: Option<Cow<'a, str>>,
     headers: Vec<(&'static [u8], Cow<'a, [u8]>)>,
+    /// Headers that a log's format names.
+    wanted: Vec<(&'a str, Vec<u8>)>,
     id: Option<Cow<'a, str>>,
     traceparent: Option<Cow<'a, str>>,
 }
@@ -67,7 +69,13 @@ impl Visit {
         let asked = profiler.gate().asked(&inputs, now());
         let asked = asked.and_then(|asked| keep(profiler, asked, has_callable));
         let overrides = flag_overrides(profiler, &inputs);
+        let wanted: Vec<(&str, &[u8])> = came
+            .wanted
+            .iter()
+            .map(|(name, value)| (*name, value.as_slice()))
+            .collect();
         let mut facts = Facts::web(&came.method, &came.path)
+            .raw_headers(&wanted)
             .scheme(&came.scheme)
             .protocol(&came.protocol)
             .asked(asked.is_some());
@@ -138,6 +146,16 @@ impl Visit {
                     .push((name, Cow::Owned(wire(&value).unwrap_or_default())));
             }
         }
+        for name in &profiler.wanted_headers().request {
+            let key = match name.as_str() {
+                "content-type" => "CONTENT_TYPE".to_owned(),
+                "content-length" => "CONTENT_LENGTH".to_owned(),
+                other => format!("HTTP_{}", other.to_uppercase().replace('-', "_")),
+            };
+            if let Some(value) = environ.get_item(key)? {
+                came.wanted.push((name, wire(&value).unwrap_or_default()));
+            }
+        }
         Ok(Self::begin(profiler, &came, has_callable))
     }
 
@@ -174,7 +192,7 @@ impl Visit {
         }
         if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
             for header in headers.try_iter()? {
-                came.take_header(&header?)?;
+                came.take_header(&header?, &profiler.wanted_headers().request)?;
             }
         }
         Ok(Self::begin(profiler, &came, has_callable))
@@ -191,12 +209,16 @@ impl Visit {
     }
 }
 
-impl Came<'_> {
-    fn take_header(&mut self, header: &Bound<'_, PyAny>) -> PyResult<()> {
+impl<'a> Came<'a> {
+    fn take_header(&mut self, header: &Bound<'_, PyAny>, wanted: &'a [String]) -> PyResult<()> {
         let (name, value) = (header.get_item(0)?, header.get_item(1)?);
         let Ok(name) = name.cast::<PyBytes>() else {
             return Ok(());
         };
+        let is = |known: &&String| known.as_bytes() == name.as_bytes();
+        if let Some(name) = wanted.iter().find(is) {
+            self.wanted.push((name, wire(&value)?));
+        }
         let text = || Cow::Owned(native(&value));
         match name.as_bytes() {
             b"host" if self.host.is_none() => self.host = Some(text()),
@@ -359,6 +381,20 @@ impl Visit {
         });
         let body = changed.map_or_else(|| body.clone(), |changed| PyBytes::new(py, &changed));
         Ok((head.status, headers_of(py, &head, as_text)?, body))
+    }
+
+    /// The answer's head leaves: takes from it what a log's format names.
+    fn leaving(&self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        let wanted = &self.profiler.wanted_headers().answer;
+        let head = head_of(0, headers)?;
+        let request = self.live.request();
+        for (name, value) in &head.headers {
+            let is = |known: &&String| name.eq_ignore_ascii_case(known.as_bytes());
+            if let Some(name) = wanted.iter().find(is) {
+                request.answer_header(name, value);
+            }
+        }
+        Ok(())
     }
 
     /// The headers of an answer in which the profile cannot be shown: for the reason that `aim`

@@ -6,6 +6,7 @@
     app = profiler.wsgi(app)  # or profiler.asgi(app), or a line in Django's MIDDLEWARE
 
     with ioprofiler.span("dbshard01", sql): ...  # current request; nothing happens outside one
+    ioprofiler.note(user_id=5020244)
     if ioprofiler.flag("new_search"): ...
 
 The constructor hooks the database drivers, caches, template engines and HTTP clients that are
@@ -22,7 +23,7 @@ except ImportError as error:  # another platform, a subinterpreter: the applicat
     _native = _without_native.install(error)
 
 from ioprofiler._flags import Decision, dark, decide
-from ioprofiler._native import Call, OptionError, Profile, Request, Span, flag, scope, span, variant
+from ioprofiler._native import Call, OptionError, Profile, Request, Span, flag, note, scope, span, variant
 from ioprofiler._native import version as __version__
 from ioprofiler._profiler import Profiler
 from ioprofiler._spans import add_span, current, in_context, wrap_executor
@@ -43,6 +44,7 @@ __all__ = [
     "decide",
     "flag",
     "in_context",
+    "note",
     "record",
     "scope",
     "span",

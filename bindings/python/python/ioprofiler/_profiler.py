@@ -52,6 +52,13 @@ class Profiler:
         answers `{"user": …, "visitor": …, "groups": […], "any_attribute": …}`.
     record
         `"always"`, `"asked"` (only requests that ask record their calls) or `"off"`.
+    access_log, access_log_format, access_log_time_zone, access_log_server_name, access_log_details
+        Where a line of each finished request goes: a file, `"stdout"`, `"stderr"`, or `"host"` for the
+        logger `ioprofiler.access`; in the language of Apache's LogFormat, `common`, `combined` or
+        `json`. JSON lines mask query values and errors, unless their details are `"full"`.
+    note_format, note_max_bytes, note_header
+        The compact note that a server puts into its own line (`"%{ab_ids}n %{user_id}n %{app_us}n"`),
+        and the answer's header that carries it to a server in front, which should take it off.
     max_page, buffer_streams
         The largest page, in bytes, that is held back to carry the panel; whether one of unknown
         length may be.
@@ -76,6 +83,14 @@ class Profiler:
         categories: dict[str, str] | None = None,
         flag_context: Callable[[Any], object] | None = None,
         record: Literal["always", "asked", "off"] = "always",
+        access_log: str | None = None,
+        access_log_format: str = "combined",
+        access_log_time_zone: str | None = None,
+        access_log_server_name: str | None = None,
+        access_log_details: Literal["fingerprint", "full"] = "fingerprint",
+        note_format: str | None = None,
+        note_max_bytes: int | None = None,
+        note_header: str | None = None,
         max_page: int = 4 << 20,
         buffer_streams: bool = False,
         build: str | None = None,
@@ -111,8 +126,21 @@ class Profiler:
             job_ttl=job_ttl,
             threadless=threadless,
             manual_clock=manual_clock,
+            logs={
+                "access_log": access_log,
+                "access_log_format": access_log_format,
+                "access_log_time_zone": access_log_time_zone,
+                "access_log_server_name": access_log_server_name,
+                "access_log_details": access_log_details,
+                "note_format": note_format,
+                "note_max_bytes": note_max_bytes,
+            },
         )
         self._flag_context = flag_context
+        self._has_note = self._native.has_note
+        self._note_header = note_header if self._has_note else None
+        self._wants_answer_headers = self._native.wants_answer_headers
+        self._logs_itself = access_log == "host"
         self._max_page = max_page
         self._buffer_streams = buffer_streams
         if not _profilers:
@@ -214,7 +242,34 @@ class Profiler:
         self._heard()
         return done
 
+    def reopen_logs(self) -> None:
+        """Opens the files of access logs again, at the next line: after they were moved away.
+
+        They notice that by themselves as well.
+        """
+        self._native.reopen_logs()
+
     # ---- for the package's own modules
+
+    def _ended(self, profile: _native.Profile) -> None:
+        """A request has ended: its line, where the host writes it, and what went wrong."""
+        if self._logs_itself:
+            line = self._native.log_line(profile)
+            if line is not None:
+                import logging
+
+                logging.getLogger("ioprofiler.access").info("%s", line)
+        self._heard()
+
+    def _leaving(self, visit: _native.Visit, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """What concerns logs, just before an answer's head leaves."""
+        if self._wants_answer_headers:
+            visit.leaving(headers)
+        if self._note_header is not None:
+            note = visit.request.compact_note()
+            if note is not None:
+                return [*headers, (self._note_header, note)]
+        return headers
 
     def _heard(self) -> None:
         """Says through `logging` what went wrong since the last look."""

@@ -87,7 +87,7 @@ class Request:
     def _ignore(self, *_: object, **__: object) -> None:
         return None
 
-    set_attribute = refresh_flags = _defer_context = _ignore
+    note = compact_note = set_attribute = refresh_flags = _defer_context = _ignore
 
     def explain(self, flag: str) -> str:
         return ""
@@ -154,6 +154,8 @@ class Profiler:
     def _ignore(self, *_: object) -> None:
         return None
 
+    has_note = wants_answer_headers = False
+    log_line = reopen_logs = _ignore
     hooked = seen = set_record = disable = enable = _ignore
 
     def grant(self, *_: object) -> tuple[str, str, int]:
@@ -188,6 +190,15 @@ def begin(category: str, detail: object | None = None, opaque: bool = False, /) 
 
 def end(span: object, failed: bool = False, /) -> None:
     """Does nothing."""
+
+
+def note(**notes: object) -> None:
+    """Does nothing."""
+
+
+def current_notes() -> dict[str, Any]:
+    """There are none."""
+    return {}
 
 
 def flag(name: str, default: bool = False, /) -> bool:

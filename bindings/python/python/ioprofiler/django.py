@@ -20,7 +20,7 @@ from django.http import HttpResponse
 from ioprofiler import _native
 from ioprofiler._profiler import Profiler
 from ioprofiler.web._asking import HOLD, HOLD_TO_REPLACE, NOT_SHOWN, PASS, Ending, describe
-from ioprofiler.web.wsgi import EXCHANGE
+from ioprofiler.web.wsgi import EXCHANGE, hand_over
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -241,6 +241,11 @@ class _Exchange:
 
     def _ended_by(self, response: Any) -> Any:
         """Ends the request when the server closes the response."""
+        profiler = self._profiler
+        if profiler._wants_answer_headers or profiler._note_header:
+            headers = [(name, str(value)) for name, value in response.items()]
+            for name, value in profiler._leaving(self.visit, headers)[len(headers) :]:
+                response[name] = value
         complete = True
         if not response.streaming:
             self.ending.sent = len(response.content)
@@ -255,10 +260,20 @@ class _Exchange:
             complete = False
             response.streaming_content = self._counted(response.streaming_content)
         self._complete = complete
+        self._publish()
         response._resource_closers.append(self._closed)
         return response
 
+    def _publish(self) -> None:
+        """Hands the compact note to the server: gunicorn logs before it closes the response."""
+        environ = getattr(self._http_request, "environ", None)
+        if self._profiler._has_note and environ is not None:
+            note = self.request.compact_note()
+            if note is not None:
+                hand_over(environ, note)
+
     def _closed(self) -> None:
+        self._publish()
         if self._complete:
             self.ending.finish()
         else:

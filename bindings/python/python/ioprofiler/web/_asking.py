@@ -57,8 +57,7 @@ class Ending:
         if not self._over:
             self._over = True
             # Without an answer, this is what the server will most likely make of it.
-            self.request.finish(500 if self.status is None else self.status, self.sent)
-            self._profiler._heard()
+            self._profiler._ended(self.request.finish(500 if self.status is None else self.status, self.sent))
 
     def fail(self, error: BaseException) -> None:
         """The application raised, with an answer or without."""
@@ -70,5 +69,4 @@ class Ending:
         """Nobody wants the rest."""
         if not self._over:
             self._over = True
-            self.request.abort(self.status, self.sent)
-            self._profiler._heard()
+            self._profiler._ended(self.request.abort(self.status, self.sent))

@@ -153,6 +153,7 @@ class Exchange:
         if kind == "http.response.start":
             self.ending.answered(message["status"])
             self._learn()
+            message = self._leaving(message)
             self.request.first_byte()
         elif kind == "http.response.body":
             self.ending.sent += len(message.get("body", b""))
@@ -206,6 +207,19 @@ class Exchange:
                 failed = True
         self._visit.decide(None if failed else False)
 
+    def _leaving(self, message: Message) -> Message:
+        """What concerns logs, just before the head leaves."""
+        profiler = self._profiler
+        if not (profiler._wants_answer_headers or profiler._note_header):
+            return message
+        headers = message.get("headers", [])
+        added = profiler._leaving(self._visit, [])
+        if profiler._wants_answer_headers:
+            self._visit.leaving(headers)
+        if added:
+            headers = [*headers, *((name.lower().encode(), value.encode()) for name, value in added)]
+        return {**message, "headers": headers}
+
     def _asking(self) -> Any:
         """What the application's callables are asked with."""
         starlette = sys.modules.get("starlette.requests")
@@ -245,7 +259,7 @@ class Exchange:
             headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         trailers = start.get("trailers", False) and self._aim == HOLD
         self._replaced = not trailers
-        message = {**start, "status": status, "headers": headers}
+        message = self._leaving({**start, "status": status, "headers": headers})
         if "trailers" in start:
             message["trailers"] = trailers
         await self._server_sends(message)

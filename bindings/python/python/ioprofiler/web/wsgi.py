@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,21 @@ WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 #: Where the exchange of a request is, for frameworks inside.
 EXCHANGE = "ioprofiler.exchange"
+#: Where the compact note is, for the server's own line: gunicorn's `%({ioprofiler}e)s`.
+NOTE = "ioprofiler"
+#: uWSGI keeps the length of a log variable in a byte.
+UWSGI_MOST = 255
+
+
+def hand_over(environ: dict[str, Any], note: str) -> None:
+    """Hands the compact note to the server, in the ways of gunicorn and of uWSGI."""
+    environ[NOTE] = note
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is not None:
+        try:
+            uwsgi.set_logvar(NOTE, note[:UWSGI_MOST])
+        except Exception:
+            pass  # imported outside uWSGI
 
 
 class WsgiMiddleware:
@@ -111,6 +127,7 @@ class Exchange:
             self._head = (status, headers, exc_info)
             return self._written.append
         self._note_length(headers)
+        headers = self._profiler._leaving(self._visit, headers)
         self.request.first_byte()
         return self._counting(self._server_starts(status, headers, *((exc_info,) if exc_info else ())))
 
@@ -140,6 +157,7 @@ class Exchange:
 
     def _passing_file(self, file: Any) -> Iterable[bytes]:
         # The server looks at its class, and sends it by itself.
+        self.publish()
         close = getattr(file, "close", None)
 
         def close_and_finish() -> None:
@@ -160,12 +178,20 @@ class Exchange:
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
         self._holding = False
         self._note_length(headers)
+        headers = self._profiler._leaving(self._visit, headers)
         self.request.first_byte()
         write = self._server_starts(status, headers, *((exc_info,) if exc_info else ()))
         for data in self._written:
             self.ending.sent += len(data)
             write(data)
         return write
+
+    def publish(self) -> None:
+        """Hands the compact note to the server, as it is now: gunicorn logs before it closes the body."""
+        if self._profiler._has_note:
+            note = self.request.compact_note()
+            if note is not None:
+                hand_over(self._environ, note)
 
     # ---- a request that asked; in its context
 
@@ -281,6 +307,7 @@ class Body:
                 part = next(self._iterator)
         except StopIteration:
             self._ended = True
+            exchange.publish()
             raise
         except BaseException as error:
             exchange.ending.fail(error)
@@ -299,6 +326,7 @@ class Body:
         except BaseException as error:
             ending.fail(error)
             raise
+        exchange.publish()
         length = exchange._content_length
         if self._ended or (length is not None and ending.sent >= length):
             ending.finish()
