@@ -62,9 +62,11 @@ def _native_module(report: _Report) -> None:
         report.bad("the native module cannot be loaded: nothing is recorded (the log says why, at import)")
         return
     report.good(f"ioprofiler {ioprofiler.__version__}, Python {sys.version.split()[0]}, {file}")
-    with ioprofiler.record("doctor") as recording, ioprofiler.span("doctor", "a call"):
-        pass
-    if recording.profile.calls.get("doctor") == 1:
+    with ioprofiler.Profiler(instrument=False).command("doctor") as request:
+        with ioprofiler.span("doctor", "a call"):
+            pass
+        calls = request.snapshot().calls
+    if calls.get("doctor") == 1:
         report.good("a call of a request is recorded")
     else:
         report.bad("a call of a request is not recorded")

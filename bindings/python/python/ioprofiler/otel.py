@@ -149,7 +149,8 @@ class _Recording(Sampler):
     ) -> SamplingResult:
         result = self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         if result.decision is Decision.DROP and _native.in_request():
-            return SamplingResult(Decision.RECORD_ONLY, result.attributes, result.trace_state)
+            # What is dropped loses its attributes already here.
+            return SamplingResult(Decision.RECORD_ONLY, result.attributes or attributes, result.trace_state)
         return result
 
     def get_description(self) -> str:
