@@ -95,7 +95,7 @@ def test_names_are_the_databases_own_or_configured(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("params", "shown"), [("types", "-- (int, str)"), ("values", "-- (5773453, 'a secret')"), ("none", "")]
+    ("params", "shown"), [("types", "-- [int, str]"), ("values", "-- [5773453, 'a secret']"), ("none", "")]
 )
 def test_parameters_as_the_option_says_and_only_when_asked(params, shown):
     sql = "SELECT ?, ?"
@@ -454,13 +454,13 @@ def test_pymemcache():
             client.delete("a")
             profile = request.snapshot()
         assert [(call.category, call.detail, call.hits, call.misses) for call in profile.spans] == [
-            ("memcache_set", "set a", None, None),
+            ("memcache_set", "Cache SET, keys: a", None, None),
             ("memcache_get", "Cache HIT, keys: a", 1, 0),
             ("memcache_get", "Cache MISS, keys: b", 0, 1),
             ("memcache_get", "Cache MISS, keys: b", 0, 1),
-            ("memcache_set", "set_many a, c", None, None),
-            ("memcache_get", "Cache 2/3 HIT, missed: b", 2, 1),
-            ("memcache_delete", "delete a", None, None),
+            ("memcache_set", "Cache SET, keys: a, c", None, None),
+            ("memcache_get_multi", "Cache 2/3 HIT, missed: b", 2, 1),
+            ("memcache_delete", "Cache DELETE, keys: a", None, None),
         ]
         assert profile.spans[0].target == f"127.0.0.1:{server[1]}"
         for make in (lambda: PooledClient(server), lambda: HashClient([server])):
@@ -478,11 +478,11 @@ def test_pylibmc():
         client.set_multi({"a": 1, "c": 2})
         assert set(client.get_multi(["a", "b", "c"])) == {"a", "c"}
         assert details(request) == [
-            "delete b",
-            "set a",
+            "Cache DELETE, keys: b",
+            "Cache SET, keys: a",
             "Cache HIT, keys: a",
             "Cache MISS, keys: b",
-            "set_multi a, c",
+            "Cache SET, keys: a, c",
             "Cache 2/3 HIT, missed: b",
         ]
 

@@ -18,7 +18,8 @@ DELETE = ("delete",)
 DELETE_MANY = ("delete_many", "delete_multi")
 
 _CATEGORY = {
-    **dict.fromkeys((*READ_ONE, *READ_MANY), "memcache_get"),
+    **dict.fromkeys(READ_ONE, "memcache_get"),
+    **dict.fromkeys(READ_MANY, "memcache_get_multi"),
     **dict.fromkeys((*WRITE, *WRITE_MANY), "memcache_set"),
     **dict.fromkeys((*DELETE, *DELETE_MANY), "memcache_delete"),
 }
@@ -28,7 +29,7 @@ def method(name: str, target: Callable[[Any], str]) -> Callable[[Any], Any]:
     """Makes a client's method a call."""
     category = _names.defined(_CATEGORY[name], "keys")
     many = name in (*READ_MANY, *WRITE_MANY, *DELETE_MANY)
-    reads = _CATEGORY[name] == "memcache_get"
+    reads = name in (*READ_ONE, *READ_MANY)
 
     def make(original: Any) -> Any:
         def call(self: Any, key: Any, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +50,8 @@ def method(name: str, target: Callable[[Any], str]) -> Callable[[Any], Any]:
 
 
 def _keys(name: str, keys: list[Any]) -> str:
-    return f"{name} " + ", ".join(map(_names._text, keys))
+    done = name.removesuffix("_many").removesuffix("_multi").upper()
+    return f"Cache {done}, keys: " + ", ".join(map(_names._text, keys))
 
 
 def _read(span: _native.Span, keys: list[Any], answer: Any, many: bool, args: Any, kwargs: Any) -> None:

@@ -67,7 +67,7 @@ def statement(text: str, given: Any = None, *, many: bool = False) -> str:
             shown = _shown(given)
     except Exception:
         return text
-    return f"{text} -- ({shown})" if shown else text
+    return f"{text} -- [{shown}]" if shown else text
 
 
 def _shown(given: Any) -> str:
