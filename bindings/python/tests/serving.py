@@ -79,7 +79,7 @@ class _Quiet(WSGIRequestHandler):
             return
         handler = ServerHandler(self.rfile, self.wfile, self.get_stderr(), self.get_environ(), multithread=True)
         handler.request_handler = self
-        handler.http_version = "1.1"
+        handler.http_version = "1.0"  # so no client keeps the connection
         handler.run(self.server.get_app())
 
     def get_stderr(self):
