@@ -15,6 +15,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl Profiler {
     #[new]
     #[pyo3(signature = (*, record, gate, gate_secrets, gate_secret_files, gate_parameter, build_id,
         max_spans, max_detail_bytes, max_memory, max_live_requests, request_ttl, job_ttl,
-        threadless, manual_clock, logs))]
+        threadless, manual_clock, logs, flags, state_dir, flags_required))]
     #[expect(clippy::too_many_arguments, reason = "options, all by name")]
     fn new(
         record: &str,
@@ -97,6 +98,9 @@ impl Profiler {
         threadless: bool,
         manual_clock: bool,
         logs: Logs,
+        flags: Vec<PathBuf>,
+        state_dir: Option<PathBuf>,
+        flags_required: bool,
     ) -> PyResult<Self> {
         let events = Arc::new(Events::default());
         let heard = Arc::clone(&events);
@@ -120,6 +124,10 @@ impl Profiler {
                 .job_ttl(seconds(job_ttl))
                 .threadless(threadless)
                 .on_log(move |event: &LogEvent| heard.push(event.kind, &event.message));
+            builder = builder.flags(flags).flags_required(flags_required);
+            if let Some(folder) = state_dir {
+                builder = builder.state_dir(folder);
+            }
             if let Some(build_id) = build_id {
                 builder = builder.build_id(build_id);
             }
@@ -254,6 +262,14 @@ impl Profiler {
     /// The line of a profile in the access log, for hosts that write it themselves.
     fn log_line(&self, profile: &Profile) -> Option<String> {
         guard(None, || self.core.log_line(profile.of_request_or_none()?))
+    }
+
+    /// Looks at the flags' files now; gives what is wrong with them.
+    fn reload_flags(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| guard(Vec::new(), || self.core.reload_flags()))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// Opens the files of access logs again.

@@ -310,9 +310,9 @@ impl Visit {
             let Some(mut asked) = state.asked.take() else {
                 return;
             };
-            asked.verdict = asked
-                .verdict
-                .decide(answer.map_or(Answer::Failed, Answer::from));
+            let request = self.live.request();
+            let verdict = self.profiler.gate().ask_flag(asked.verdict, &request);
+            asked.verdict = verdict.decide(answer.map_or(Answer::Failed, Answer::from));
             match asked.verdict.refusal() {
                 Some(refusal) => self.profiler.refused(refusal),
                 None => state.asked = Some(asked),

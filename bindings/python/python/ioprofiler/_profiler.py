@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import weakref
 
 from ioprofiler import _native
@@ -47,6 +48,11 @@ class Profiler:
         `"none"`.
     categories
         Names for servers: `{"127.0.0.1:5432/shop": "dbshard01"}`; see `instrument` in the manual.
+    flags, flags_required, state_dir
+        The files with the flags, TOML or JSON, later ones over earlier ones; they are looked at once
+        a second, and what was good stays in force. `flags_required` makes a missing or wrong file
+        an error at start. In the folder `state_dir` (made with mode 0700) outlives the process what
+        it went by.
     flag_context
         Says who a request is about, before its first flag is decided: gets the framework's request,
         answers `{"user": …, "visitor": …, "groups": […], "any_attribute": …}`.
@@ -76,11 +82,14 @@ class Profiler:
         *,
         gate: Gate | Iterable[Gate] = (),
         gate_secret: str | bytes | Iterable[str | bytes] = (),
-        gate_secret_files: Iterable[str] = (),
+        gate_secret_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         gate_parameter: str | None = None,
         instrument: bool | Iterable[str] = True,
         params: Literal["none", "types", "values"] = "types",
         categories: dict[str, str] | None = None,
+        flags: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+        flags_required: bool = False,
+        state_dir: str | os.PathLike[str] | None = None,
         flag_context: Callable[[Any], object] | None = None,
         record: Literal["always", "asked", "off"] = "always",
         access_log: str | None = None,
@@ -115,7 +124,7 @@ class Profiler:
             record=record,
             gate=", ".join(ways),
             gate_secrets=_secrets_of(gate_secret),
-            gate_secret_files=[gate_secret_files] if isinstance(gate_secret_files, str) else list(gate_secret_files),
+            gate_secret_files=_paths_of(gate_secret_files),
             gate_parameter=gate_parameter,
             build_id=build,
             max_spans=max_spans,
@@ -126,6 +135,9 @@ class Profiler:
             job_ttl=job_ttl,
             threadless=threadless,
             manual_clock=manual_clock,
+            flags=_paths_of(flags),
+            state_dir=None if state_dir is None else os.fspath(state_dir),
+            flags_required=flags_required,
             logs={
                 "access_log": access_log,
                 "access_log_format": access_log_format,
@@ -242,6 +254,10 @@ class Profiler:
         self._heard()
         return done
 
+    def reload_flags(self) -> list[str]:
+        """Looks at the flags' files now, on this thread; gives what is wrong with them."""
+        return self._native.reload_flags()
+
     def reopen_logs(self) -> None:
         """Opens the files of access logs again, at the next line: after they were moved away.
 
@@ -329,6 +345,11 @@ def _gate_of(gate: Any) -> tuple[list[str], list[Callable[[Any], object]]]:
 def _secrets_of(secret: Any) -> list[bytes]:
     every = [secret] if isinstance(secret, (str, bytes)) else list(secret)
     return [one.encode() if isinstance(one, str) else bytes(one) for one in every]
+
+
+def _paths_of(paths: Any) -> list[str]:
+    every = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    return [os.fspath(path) for path in every]
 
 
 def _at_exit() -> None:

@@ -167,6 +167,9 @@ class Profiler:
     def stats(self) -> dict[str, Any]:
         return {}
 
+    def reload_flags(self) -> list[str]:
+        return []
+
     def events(self) -> list[tuple[str, str]]:
         return []
 
