@@ -55,6 +55,7 @@
     )
 )]
 
+pub mod answer;
 pub mod category;
 mod clock;
 pub mod collect;

@@ -128,6 +128,11 @@ impl Request {
     pub fn into_number(self) -> Option<RequestNumber> {
         let live = self.mine()?;
         live.held.slot.set_numbered(live.generation);
+        self.number()
+    }
+
+    pub(crate) fn number(&self) -> Option<RequestNumber> {
+        let live = self.mine()?;
         Some(RequestNumber {
             slot: live.held.slot.number,
             generation: live.generation,
