@@ -33,6 +33,7 @@ use crate::lane::handed::{Desk, Handed, end_at};
 use crate::lane::slot::Held;
 use crate::lane::{Call, ROOT, process};
 use crate::profile::{Counts, Outcome};
+use std::sync::atomic::Ordering;
 
 /// A reading of the profiler's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,6 +142,16 @@ impl<'a> HandedSpan<'a> {
     pub fn counts(mut self, counts: Counts) -> Self {
         self.counts = counts;
         self
+    }
+}
+
+/// Counts calls that the host saw outside any request, and calls that it saw begin or end after
+/// their request.
+pub fn count_missed(outside: u64, late: u64) {
+    if let Some(process) = process::existing() {
+        let counters = &process.counters;
+        counters.outside.fetch_add(outside, Ordering::Relaxed);
+        counters.late_spans.fetch_add(late, Ordering::Relaxed);
     }
 }
 

@@ -170,3 +170,17 @@ fn a_host_knows_beforehand_whether_a_sink_wants_the_profile() {
     assert!(profiler.flush(Duration::from_secs(5)));
     assert_eq!(kept.profiles()[0].spans.len(), 1);
 }
+
+#[test]
+fn calls_that_only_the_host_saw_are_counted() {
+    let profiler = Profiler::builder()
+        .build()
+        .expect("these options are right");
+    let request = profiler.begin(&Facts::web("GET", "/"));
+    let before = profiler.stats();
+    ioprofiler::handed::count_missed(3, 2);
+    let after = profiler.stats();
+    assert!(after.calls_outside >= before.calls_outside + 3);
+    assert!(after.late_spans >= before.late_spans + 2);
+    assert!(request.finish(200, 0).calls_outside >= 3);
+}

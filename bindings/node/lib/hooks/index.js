@@ -1,0 +1,3 @@
+'use strict'
+function names() { return [] }
+module.exports = { names }
