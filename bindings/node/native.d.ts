@@ -142,6 +142,7 @@ export interface NativeStats {
   refusedMemory: number
   unlisted: number
   untimed: number
+  callsOutside: number
   lateSpans: number
   staleHandles: number
   busy: number
