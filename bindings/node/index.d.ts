@@ -317,6 +317,8 @@ export class Span {
   target(target: string): this
   /** It fails, though it ends without an exception. */
   error(): this
+  /** Runs a function inside this call, as if it had been begun around it. */
+  run<T>(fn: () => T): T
   /** Ends it, the first time. */
   end(outcome?: 'ok' | 'error' | 'cancelled'): void
   /** Ends it: for `using`. */

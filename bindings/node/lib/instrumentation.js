@@ -3,25 +3,37 @@
 
 const { native } = require('./board.js')
 const { HttpObserver } = require('./http.js')
+const { hook, unhook } = require('./hooks')
 
 class Instrumentation {
   #profiler
   #observer
+  #hooks = new Map()
 
-  constructor(profiler) {
+  /** `what`: true for all libraries, or their names. */
+  constructor(profiler, what) {
     this.#profiler = profiler
     this.#observer = new HttpObserver(profiler)
     this.#observer.start()
-    native.profilerHook(profiler.number, 'node:http', undefined)
+    this.#hear('node:http', undefined)
+    hook(profiler, what, (name, hint) => this.#hear(name, hint))
+  }
+
+  #hear(name, hint) {
+    this.#hooks.set(name, { name, hooked: hint === undefined, hint })
+    native.profilerHook(this.#profiler.number, name, hint)
   }
 
   hooks() {
-    return [{ name: 'node:http', hooked: true, hint: undefined }]
+    return [...this.#hooks.values()]
   }
 
   undo() {
     this.#observer.stop()
-    native.profilerHook(this.#profiler.number, 'node:http', 'was undone')
+    unhook(this.#profiler)
+    for (const { name, hooked } of this.#hooks.values()) {
+      if (hooked) native.profilerHook(this.#profiler.number, name, 'its hook was undone')
+    }
   }
 }
 

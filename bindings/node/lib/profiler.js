@@ -180,7 +180,7 @@ class Profiler {
   instrument(what = this.#options.instrument || true) {
     if (this.#instrumentation === null) {
       const { Instrumentation } = require('./instrumentation.js')
-      this.#instrumentation = new Instrumentation(this, what)
+      this.#instrumentation = new Instrumentation(this, Array.isArray(what) ? what : true)
     }
     return this
   }

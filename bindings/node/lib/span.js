@@ -21,10 +21,13 @@ class Span {
   #request
   #index
   #outcome = OK
+  /** What it means to be inside: PART_OF_LEAF, or nothing in a scope. */
+  #flags
 
-  constructor(request, index) {
+  constructor(request, index, flags) {
     this.#request = request
     this.#index = index
+    this.#flags = flags
   }
 
   /** Whether it does nothing: there is no request, or its calls are not recorded. */
@@ -90,13 +93,19 @@ class Span {
     request.endCall(this.#index, OUTCOMES[outcome] ?? this.#outcome)
   }
 
+  /** Runs a function inside this call, as if it had been begun around it. */
+  run(fn) {
+    const recorder = this.#recorder()
+    return recorder === null ? fn() : storage.run(Span.contextOf(this), fn)
+  }
+
   [Symbol.dispose ?? Symbol.for('Symbol.dispose')]() {
     this.end()
   }
 
   /** The context of what runs inside it. */
-  static contextOf(span, flags) {
-    return new Context(span.#request, span.#index + 1, flags)
+  static contextOf(span) {
+    return new Context(span.#request, span.#index + 1, span.#flags)
   }
 
   /** For what ends it by result or exception. */
@@ -108,7 +117,7 @@ class Span {
   }
 }
 
-const NONE = Object.freeze(new Span(null, -1))
+const NONE = Object.freeze(new Span(null, -1, 0))
 
 /** A detail as the string that it is kept as. */
 function textOf(detail) {
@@ -179,7 +188,7 @@ function spanIn(context, number, detail, fn) {
     return fn === undefined ? NONE : fn(NONE)
   }
   const index = takeSafely(context, recorder, number, detail)
-  const call = new Span(request, index)
+  const call = new Span(request, index, number >= SCOPE ? 0 : PART_OF_LEAF)
   if (fn === undefined) return call
   if (number >= SCOPE || fn.constructor === AsyncFunction) return runIn(call, number, fn)
   // A synchronous leaf, or one whose promise the function only passes on.
@@ -205,13 +214,12 @@ function spanIn(context, number, detail, fn) {
 
 /** A scope, or an async function: what it begins later must find it too. */
 function runIn(call, number, fn) {
-  const flags = number >= SCOPE ? 0 : PART_OF_LEAF
   const outerOf = leafOf
   // Inside, the context says it all, unless this is a scope inside a leaf.
-  if (flags !== 0) leafOf = null
+  if (number < SCOPE) leafOf = null
   let result
   try {
-    result = storage.run(Span.contextOf(call, flags), fn, call)
+    result = storage.run(Span.contextOf(call), fn, call)
   } catch (error) {
     leafOf = outerOf
     Span.endWith(call, outcomeOf(error))
@@ -243,30 +251,36 @@ function follow(result, call) {
 }
 
 /** For hooks: begins a call of the request that runs now. `null` where there is none to record. */
-function beginCall(number, detail) {
+function beginCall(category, detail) {
   if (!state.on) return null
   const context = storage.getStore()
   if (context === undefined) {
     state.outside++
     return null
   }
-  return beginCallIn(context, number, detail)
-}
-
-/** For hooks: begins a call of a request whose context was kept. */
-function beginCallIn(context, number, detail) {
-  const request = context.request
-  const recorder = request.recorder
-  if (recorder === null) {
+  const { request } = context
+  if (request.recorder === null) {
     if (request.ended) state.late++
     return null
   }
-  return new Span(request, takeSafely(context, recorder, number, detail))
+  return new Span(request, takeSafely(context, request.recorder, numberOf(category, false), detail), PART_OF_LEAF)
 }
 
-/** For hooks: runs a function inside of a call of theirs, so that what it begins is part of it. */
-function insideOf(context, fn) {
-  return storage.run(context, fn)
+/**
+ * For hooks: what the running code is in, to be kept for a callback that something else will call.
+ * `undefined` where there is no request.
+ */
+function contextNow() {
+  const context = storage.getStore()
+  if (context === undefined || leafOf === null || context.request.recorder !== leafOf) return context
+  return new Context(context.request, leafAt, PART_OF_LEAF)
 }
 
-module.exports = { span, scope, Span, NONE, Category, beginCall, beginCallIn, insideOf, outcomeOf, textOf, OK, ERROR, CANCELLED }
+/** A callback that runs in a context that was kept, whoever calls it. */
+function inContext(context, callback) {
+  return function (...args) {
+    return storage.run(context, () => callback.apply(this, args))
+  }
+}
+
+module.exports = { span, scope, Span, NONE, Category, beginCall, contextNow, follow, inContext, outcomeOf, textOf, OK }
