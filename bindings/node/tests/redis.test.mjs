@@ -61,26 +61,27 @@ describe('Redis', { skip: needs('redis-server') }, () => {
 
   const expected = (count) => Array.from({ length: count }, (_, index) => [`GET ${index} a`, `GET ${index} b`])
 
-  test('automatic pipelines: each command is its own request\'s', async () => {
+  test('automatic pipelines: each command is its own request\'s', async (t) => {
     const automatic = new Redis({ ...options, enableAutoPipelining: true })
+    t.after(() => automatic.disconnect())
     await automatic.ping()
     const details = await interleaved(200, async (index) => {
       await automatic.get(`${index} a`)
       await automatic.get(`${index} b`)
     })
     assert.deepEqual(details, expected(200))
-    automatic.disconnect()
   })
 
-  test('the offline queue: each command is its own request\'s, its wait timed', async () => {
+  test('the offline queue: each command is its own request\'s, its wait timed', async (t) => {
     const late = new Redis({ ...options, lazyConnect: true })
+    t.after(() => late.disconnect())
     const details = await interleaved(20, async (index) => {
       await late.get(`${index} a`)
       await late.get(`${index} b`)
     })
     assert.deepEqual(details, expected(20))
-    late.disconnect()
     const offline = createClient({ socket: options })
+    t.after(() => offline.destroy())
     const asked = interleaved(20, async (index) => {
       // The first one connects: what the connection does for itself is nobody's.
       if (index === 0) await offline.connect()
@@ -89,7 +90,6 @@ describe('Redis', { skip: needs('redis-server') }, () => {
       await offline.get(`${index} b`)
     })
     assert.deepEqual(await asked, expected(20))
-    await offline.close()
   })
 
   test('5,000 interleaved requests on one connection', async () => {
