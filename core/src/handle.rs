@@ -34,7 +34,7 @@ pub struct SpanHandle(u64);
 
 /// The application's line that makes a call, interned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Site(usize);
+pub struct Site(pub(crate) usize);
 
 impl Site {
     /// No caller.
@@ -48,7 +48,7 @@ impl Site {
 }
 
 #[cold]
-fn count_stale() {
+pub(crate) fn count_stale() {
     if let Some(process) = process::existing() {
         process
             .counters
@@ -98,7 +98,7 @@ impl RequestHandle {
     }
 
     #[inline(always)]
-    fn slot(self) -> u32 {
+    pub(crate) fn slot(self) -> u32 {
         (self.0 as u32) >> 2
     }
 
@@ -260,7 +260,7 @@ impl SpanHandle {
     pub const NONE: Self = Self(0);
 
     #[inline(always)]
-    fn of(begun: Begun) -> Self {
+    pub(crate) fn of(begun: Begun) -> Self {
         let key = begun.key;
         let place = u64::from(key.number()) << 2;
         Self((u64::from(key.generation()) << 32) | place | SPAN | RECORDING)
@@ -285,13 +285,13 @@ impl SpanHandle {
     }
 
     #[inline(always)]
-    fn generation(self) -> u32 {
+    pub(crate) fn generation(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
     /// Its number as a parent; none where this is no span's handle.
     #[inline(always)]
-    fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         if self.0 & SPAN == 0 {
             NO_SPAN
         } else {
