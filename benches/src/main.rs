@@ -13,6 +13,8 @@ mod contestants;
 mod flags;
 mod harness;
 mod instructions;
+mod log;
+mod log_stats;
 mod memory;
 mod page;
 mod rendering;
@@ -28,19 +30,21 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 /// What can be asked for.
 const HELP: &str = "\
-usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [flags] [memory] [page]
+usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [flags] [log] [stats] [memory] [page]
 
 Without a name: everything. --quick measures next to nothing, to see that all of it runs.
 --instructions counts instructions under valgrind instead of time.
 ";
 
 /// The tables, in the order they are printed.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 9] = [
     "spans",
     "requests",
     "sizes",
     "rendering",
     "flags",
+    "log",
+    "stats",
     "memory",
     "page",
 ];
@@ -98,6 +102,8 @@ fn one_table(table: &str, effort: Effort, quick: bool) -> Result<String> {
         "sizes" => spans::sizes_table(effort, quick),
         "rendering" => rendering::report(effort, quick),
         "flags" => flags::report(effort, quick),
+        "log" => log::report(effort, quick),
+        "stats" => log_stats::report(quick),
         "memory" => memory::report(quick),
         _ => page::report(quick),
     }
@@ -110,6 +116,7 @@ fn run_part(part: &str, effort: Effort) -> Result<()> {
     }
     match part {
         "rendering" => rendering::run(effort),
+        "log" => log::run(effort),
         other => Err(format!("no part {other}").into()),
     }
 }

@@ -16,7 +16,15 @@ fn quick(tables: &[&str]) -> String {
 
 #[test]
 fn every_row_is_measured() {
-    let report = quick(&["spans", "requests", "sizes", "rendering", "flags"]);
+    let report = quick(&[
+        "spans",
+        "requests",
+        "sizes",
+        "rendering",
+        "flags",
+        "log",
+        "stats",
+    ]);
     assert!(!report.contains("not measured"), "{report}");
     for row in [
         "floor",
@@ -27,6 +35,9 @@ fn every_row_is_measured() {
         "by handle: 50 %",
         "yggdrasil",
         "Reload of 5,000 flags",
+        "a note set again",
+        "the combined line with 6 notes",
+        "ioprofiler log stats",
     ] {
         assert!(report.contains(row), "{row} is missing:\n{report}");
     }

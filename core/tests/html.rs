@@ -184,6 +184,26 @@ fn partial_figures_are_marked() {
 }
 
 #[test]
+fn notes_stand_in_the_panel() {
+    let mut data = sample::Sample::new("/listing/5773453").0;
+    assert!(rows(&parsed(&data), "note").is_empty());
+    data.notes = vec![
+        ioprofiler::Note::new("user_id", 5_020_244),
+        ioprofiler::Note::new("said", "</li><script>\"\u{202e}"),
+    ];
+    let document = parsed(&data);
+    let notes: Vec<String> = rows(&document, "note")
+        .iter()
+        .map(|row| attributes(*row, &["data-name", "data-value"]))
+        .collect();
+    let said = shown("</li><script>\"\u{202e}");
+    assert_eq!(
+        notes,
+        ["user_id|5020244".to_owned(), format!("said|{said}")]
+    );
+}
+
+#[test]
 fn nothing_needs_to_be_allowed() {
     let plain = panel_with(&sample::listing(), &PanelOptions::default().plain(true));
     for needs in [

@@ -340,6 +340,45 @@ fn our_own_json_is_recognised() {
 }
 
 #[test]
+fn tests_of_json_lines_go_by_name() {
+    let folder = Folder::new();
+    let mut log = String::new();
+    for number in 0..100 {
+        let (variant, reason) = match number % 4 {
+            0 | 1 => ("off", "off"),
+            2 => ("green", "percent"),
+            _ => ("green", "group:staff"),
+        };
+        let took = if variant == "off" { 100 } else { 200 } + number % 8;
+        let past = if number == 99 { "" } else { r#","past":true"# };
+        log += &format!(
+            "{}\n",
+            json!({ "time": "2026-11-23T03:12:07.120Z", "duration_us": took, "flags": [{ "flag": "new_search", "variant": variant, "reason": reason, "id": 51 }] })
+        );
+        log += &format!(
+            r#"{{"time":"2026-11-23T03:12:07.120Z","duration_us":1,"flags":[{{"flag":"old","variant":"on","reason":"percent"{past}}}]}}{}"#,
+            "\n"
+        );
+    }
+    let file = folder.file("access.json", log);
+    let report = read(&["--by", "test", &file]);
+    assert_eq!(report["not_assigned"], 25);
+    assert_eq!(group(&report, "test", "off")["lines"], 50);
+    let green = group(&report, "test", "green");
+    assert_eq!(
+        (&green["lines"], &green["test"]),
+        (&json!(25), &json!("new_search"))
+    );
+    let difference = green["values"]["D"]["difference"]["mean"].as_f64().unwrap();
+    assert!((100.0..103.0).contains(&difference), "{difference}");
+    assert_eq!(
+        group(&report, "test", "on")["lines"],
+        1,
+        "what newer flags decided anew is left out"
+    );
+}
+
+#[test]
 fn combined_is_what_a_log_is_otherwise() {
     let folder = Folder::new();
     let line = r#"127.0.0.1 - frank van x [10/Oct/2000:13:55:36 -0700] "GET /a.gif HTTP/1.0" 200 2326 "-" "-""#;

@@ -22,10 +22,11 @@
 //! | `calls` `call_errors` `io_us` `io_sum_us` `other_us` | as the notes of these names |
 //! | `categories` | `{"dbshard01":{"calls":6,"us":8994,"errors":0},…}` |
 //! | `notes` | `{"cart":"3 things",…}` |
-//! | `flags` | `[{"flag":"new_search","variant":"green","reason":"p"},…]` |
+//! | `flags` `flags_version` `shed` | `[{"flag":"new_search","variant":"green","reason":"percent","id":51,"number":2},…]`, with `"state":"dark"` for dark ones and `"past"`, `"other"` for those that the notes leave out; the flags' version; from which priority on they are shed |
 
 use super::directive::push_padded;
-use super::ready::{exposures, io_sum_ns};
+use super::ready::io_sum_ns;
+use crate::flags;
 use crate::notes::NoteValue;
 use crate::profile::{ProfileData, State};
 use crate::render::shown::utc;
@@ -244,19 +245,35 @@ fn notes(object: &mut Object<'_>, data: &ProfileData) {
 }
 
 fn flags(object: &mut Object<'_>, data: &ProfileData) {
+    let Some(flags) = &data.flags else { return };
+    object.text("flags_version", &flags.version);
+    if let Some(priority) = flags.shed_from {
+        object.number("shed", priority.into());
+    }
     object.key("flags");
     object.line.push(b'[');
-    for (number, exposure) in exposures(data).enumerate() {
-        if number > 0 {
+    for (place, exposure) in flags.exposures.iter().enumerate() {
+        if place > 0 {
             object.line.push(b',');
         }
         let mut flag = Object::begin(object.line, object.longest);
         flag.text("flag", exposure.flag);
         flag.text("variant", exposure.variant);
-        flag.text(
-            "reason",
-            char::from(exposure.reason).encode_utf8(&mut [0; 4]),
-        );
+        flag.text("reason", &exposure.reason_text());
+        if exposure.state == flags::State::Dark {
+            flag.text("state", "dark");
+        }
+        for (key, number) in [("id", exposure.id), ("number", exposure.number)] {
+            if let Some(number) = number {
+                flag.number(key, number.into());
+            }
+        }
+        for (key, holds) in [("past", exposure.past), ("other", exposure.other)] {
+            if holds {
+                flag.key(key);
+                flag.line.extend_from_slice(b"true");
+            }
+        }
         flag.end();
     }
     object.line.push(b']');

@@ -3,6 +3,7 @@
 use super::directive::{Writing, push_padded};
 use super::escape::{escape_item, escape_note};
 use crate::category::Kind;
+use crate::flags::{Exposure, State};
 use crate::notes::NoteValue;
 use crate::profile::ProfileData;
 use std::io::Write as _;
@@ -146,17 +147,35 @@ impl Ready {
         };
         let total = |category: &str| data.totals.iter().find(|total| total.category == category);
         match self {
-            Self::AbIds => numbered(data, line, |exposure, line| number(exposure.id, line)),
-            Self::AbVariants => {
-                numbered(data, line, |exposure, line| number(exposure.number, line));
-            }
-            Self::AbReasons => numbered(data, line, |exposure, line| line.push(exposure.reason)),
-            Self::Flags => join(exposures(data), line, |exposure, line| {
+            Self::AbIds => join(&numbered(data), line, |exposure, line| {
+                number(exposure.id.unwrap_or(0).into(), line);
+            }),
+            Self::AbVariants => join(&numbered(data), line, |exposure, line| {
+                match (exposure.state, exposure.number) {
+                    (State::Dark, _) => line.push(b'd'),
+                    (_, Some(variant)) => number(variant.into(), line),
+                    (_, None) => line.push(b'-'),
+                }
+            }),
+            Self::AbReasons => join(&numbered(data), line, |exposure, line| {
+                let letter = exposure.reason.letter();
+                line.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+            }),
+            Self::Flags => join(&exposures(data), line, |exposure, line| {
                 escape_item(exposure.flag.as_bytes(), line);
                 line.push(b':');
                 escape_item(exposure.variant.as_bytes(), line);
             }),
-            Self::FlagsVersion | Self::Shed => line.push(b'-'),
+            Self::FlagsVersion => {
+                text(
+                    data.flags.as_ref().map(|flags| flags.version.as_str()),
+                    line,
+                );
+            }
+            Self::Shed => match data.flags.as_ref().and_then(|flags| flags.shed_from) {
+                Some(priority) => number(priority.into(), line),
+                None => line.push(b'-'),
+            },
             Self::UserId => text(facts.user.as_deref(), line),
             Self::Visitor => text(facts.visitor.as_deref(), line),
             Self::RequestId => text(Some(&data.id), line),
@@ -196,48 +215,31 @@ pub(super) fn io_sum_ns(data: &ProfileData) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// A flag that was evaluated in a request, as logs show it.
-pub(super) struct Exposure<'a> {
-    pub(super) flag: &'a str,
-    /// `green`, `on`, `off`, `dark`.
-    pub(super) variant: &'a str,
-    /// The flag's number; 0 where it has none, and is no A/B test.
-    pub(super) id: u64,
-    /// The variant's number.
-    pub(super) number: u64,
-    /// One letter.
-    pub(super) reason: u8,
+/// The flags that hold for this request: not what newer flags have decided anew, nor what was asked
+/// about somebody else.
+fn exposures(data: &ProfileData) -> Vec<&Exposure> {
+    let all = data.flags.iter().flat_map(|flags| &flags.exposures);
+    all.filter(|exposure| !exposure.past && !exposure.other)
+        .collect()
 }
 
-/// The flags that were evaluated, in ascending order of their numbers.
-pub(super) fn exposures(_data: &ProfileData) -> std::iter::Empty<Exposure<'_>> {
-    std::iter::empty()
-}
-
-/// Of those flags that have a number.
-fn numbered(data: &ProfileData, line: &mut Vec<u8>, write: impl Fn(&Exposure<'_>, &mut Vec<u8>)) {
-    join(
-        exposures(data).filter(|exposure| exposure.id != 0),
-        line,
-        write,
-    );
+/// Those of them that have a number, in its order.
+fn numbered(data: &ProfileData) -> Vec<&Exposure> {
+    let mut exposures = exposures(data);
+    exposures.retain(|exposure| exposure.id.is_some());
+    exposures.sort_by_key(|exposure| exposure.id);
+    exposures
 }
 
 /// `a;b;c`, or `-` for none.
-fn join<'a>(
-    exposures: impl Iterator<Item = Exposure<'a>>,
-    line: &mut Vec<u8>,
-    write: impl Fn(&Exposure<'_>, &mut Vec<u8>),
-) {
-    let mut any = false;
-    for exposure in exposures {
-        if any {
+fn join(exposures: &[&Exposure], line: &mut Vec<u8>, write: impl Fn(&Exposure, &mut Vec<u8>)) {
+    if exposures.is_empty() {
+        line.push(b'-');
+    }
+    for (place, exposure) in exposures.iter().enumerate() {
+        if place > 0 {
             line.push(b';');
         }
-        any = true;
-        write(&exposure, line);
-    }
-    if !any {
-        line.push(b'-');
+        write(exposure, line);
     }
 }

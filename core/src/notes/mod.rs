@@ -59,6 +59,23 @@ impl Note {
 /// and `}`, so that every format can name it.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'{' | b'}');
+    let allowed = |byte: u8| NAME_BYTES.get(usize::from(byte)) == Some(&true);
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Which bytes a name may have: looked up, because it happens in somebody's page.
+static NAME_BYTES: [bool; 256] = name_bytes();
+
+const fn name_bytes() -> [bool; 256] {
+    let mut allowed = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        // A const fn has no iterators, and a byte is below 256.
+        #[expect(clippy::indexing_slicing, reason = "the table has 256 places")]
+        {
+            allowed[byte as usize] = !matches!(byte, b'"' | b'\\' | b'{' | b'}');
+        }
+        byte += 1;
+    }
+    allowed
 }

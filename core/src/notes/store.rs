@@ -23,10 +23,17 @@ pub(crate) struct StoredNotes {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// The name's length and first bytes: tells most names apart without looking at them.
-    tag: u64,
+    tag: Tag,
     name: Place,
     value: Stored,
+}
+
+/// A name's first and last bytes and its length: up to 16 bytes, that is all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tag {
+    first: u64,
+    last: u64,
+    length: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +73,7 @@ impl StoredNotes {
     /// Sets a note; the last value of a name wins, and its first place stays.
     #[inline]
     pub(crate) fn set(&mut self, name: &str, value: NoteValue<&str>) -> Result<(), Refused> {
-        let tag = tag(name);
+        let tag = Tag::of(name.as_bytes());
         let is_it = |entry: &Entry| entry.tag == tag && self.is_called(entry, name);
         match self.entries.iter().position(is_it) {
             Some(at) => self.replace(at, value),
@@ -77,11 +84,11 @@ impl StoredNotes {
 
     #[inline]
     fn is_called(&self, entry: &Entry, name: &str) -> bool {
-        // The tag says it all for a name that fits into it.
-        name.len() < 8 || self.read(entry.name) == name.as_bytes()
+        name.len() <= 16 || self.read(entry.name) == name.as_bytes()
     }
 
-    fn add(&mut self, tag: u64, name: &str, value: NoteValue<&str>) -> Result<(), Refused> {
+    #[inline(never)]
+    fn add(&mut self, tag: Tag, name: &str, value: NoteValue<&str>) -> Result<(), Refused> {
         if self.entries.len() >= MAX_NOTES || !is_name(name) {
             return Err(Refused);
         }
@@ -93,14 +100,23 @@ impl StoredNotes {
 
     #[inline]
     fn replace(&mut self, at: usize, value: NoteValue<&str>) {
-        let Some(before) = self.entries.get(at).map(|entry| entry.value) else {
-            return;
+        let value = match value {
+            NoteValue::Text(text) => return self.replace_by_text(at, text),
+            NoteValue::Integer(number) => Stored::Integer(number),
+            NoteValue::Large(number) => Stored::Large(number),
+            NoteValue::Float(number) => Stored::Float(number),
+            NoteValue::Bool(yes) => Stored::Bool(yes),
         };
-        let value = match (before, value) {
-            (Stored::Text { at, room, .. }, NoteValue::Text(text)) => {
-                self.overwrite(at, room, text)
-            }
-            (_, value) => self.stored(value),
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.value = value;
+        }
+    }
+
+    fn replace_by_text(&mut self, at: usize, text: &str) {
+        let before = self.entries.get(at).map(|entry| entry.value);
+        let value = match before {
+            Some(Stored::Text { at, room, .. }) => self.overwrite(at, room, text),
+            _ => self.stored(NoteValue::Text(text)),
         };
         if let Some(entry) = self.entries.get_mut(at) {
             entry.value = value;
@@ -220,14 +236,31 @@ fn fit(text: &str) -> (&str, Option<u32>) {
     (cut_str(text, MAX_TEXT), Some(whole))
 }
 
-/// The first seven bytes, and the length.
-#[inline]
-fn tag(name: &str) -> u64 {
-    let mut first = [0; 8];
-    for (to, from) in first.iter_mut().zip(name.bytes().take(7)) {
-        *to = from;
+impl Tag {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        let four = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+        let (first, last) = match (name.first_chunk(), name.last_chunk()) {
+            (Some(first), Some(last)) => (eight(first), eight(last)),
+            _ => match (name.first_chunk(), name.last_chunk()) {
+                (Some(first), Some(last)) => (four(first), four(last)),
+                _ => match name {
+                    [one] => (u64::from(*one), 0),
+                    [one, two] => (u64::from(*one), u64::from(*two)),
+                    [one, two, three] => {
+                        (u64::from(*one), u64::from(*two) << 8 | u64::from(*three))
+                    }
+                    _ => (0, 0),
+                },
+            },
+        };
+        Self {
+            first,
+            last,
+            length: name.len() as u32,
+        }
     }
-    u64::from_le_bytes(first) | (name.len().min(255) as u64) << 56
 }
 
 #[cfg(test)]
@@ -257,6 +290,31 @@ mod tests {
         assert_eq!(notes.data()[2].value.as_str(), Some("t"));
         notes.clear();
         assert!(notes.data().is_empty());
+    }
+
+    #[test]
+    fn names_that_are_much_alike_are_different_notes() {
+        let mut notes = StoredNotes::default();
+        let mut names: Vec<String> = Vec::new();
+        for length in [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20] {
+            for at in [0, length / 2, length - 1] {
+                let mut name = "a".repeat(length);
+                name.replace_range(at..=at, "b");
+                if !names.contains(&name) {
+                    assert_eq!(notes.set(&name, names.len().into()), Ok(()));
+                    names.push(name);
+                }
+            }
+        }
+        assert_eq!(notes.data().len(), names.len());
+        for (number, name) in names.iter().enumerate() {
+            assert_eq!(notes.set(name, (number + 100).into()), Ok(()));
+        }
+        let values: Vec<_> = notes.data().into_iter().map(|note| note.value).collect();
+        let wanted: Vec<_> = (0..names.len())
+            .map(|n| NoteValue::Integer(n as i64 + 100))
+            .collect();
+        assert_eq!(values, wanted);
     }
 
     #[test]

@@ -62,7 +62,6 @@ fn facts_notes_totals() {
             "categories",
             json!({"dbshard01": {"calls": 6, "us": 8994, "errors": 1}}),
         ),
-        ("flags", json!([])),
     ] {
         assert_eq!(line[key], wanted, "{key}");
     }

@@ -6,6 +6,7 @@
 )]
 
 mod compact;
+mod flags;
 mod format;
 mod json;
 mod sink;

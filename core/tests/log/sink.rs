@@ -184,6 +184,38 @@ fn a_folder_that_is_gone_is_counted_and_comes_back() {
     serve(&profiler, 2);
     assert!(profiler.flush(LONG));
     assert_eq!(folder.lines("logs/log"), ["GET /2 2 200"]);
+    // Open already: what would go into a deleted file is lost, and counted as such.
+    std::fs::remove_dir_all(&place).unwrap();
+    serve(&profiler, 3);
+    assert!(profiler.flush(LONG));
+    let stats = profiler.stats();
+    assert_eq!((stats.log_written, stats.log_failed), (1, 2));
+}
+
+#[test]
+fn a_file_that_a_host_closed_is_opened_again_and_nothing_else_is_written_to() {
+    let folder = Folder::new();
+    let profiler = profiler(AccessLog::file(folder.path("log"), format()), true);
+    serve(&profiler, 1);
+    assert!(profiler.flush(LONG));
+    let ours = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .find_map(|entry| {
+            let entry = entry.unwrap();
+            let is_it =
+                std::fs::read_link(entry.path()).is_ok_and(|path| path == folder.path("log"));
+            is_it.then(|| entry.file_name().to_str().unwrap().parse::<i32>().unwrap())
+        });
+    let other = std::fs::File::create(folder.path("other")).unwrap();
+    // SAFETY: what a host does that closes all files it does not know, and opens its own.
+    let moved = unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&other), ours.unwrap()) };
+    assert_eq!(Some(moved), ours);
+    serve(&profiler, 2);
+    assert!(profiler.flush(LONG));
+    assert_eq!(folder.lines("other"), [""; 0]);
+    assert_eq!(folder.lines("log"), ["GET /1 1 200", "GET /2 2 200"]);
+    // SAFETY: our own number, which the log left alone.
+    assert_eq!(unsafe { libc::close(moved) }, 0);
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl<'de> Visitor<'de> for Categories<'_, '_, '_> {
     }
 }
 
-/// `[{"flag":"new_search","variant":"green","reason":"p"},…]`
+/// `[{"flag":"new_search","variant":"green","reason":"percent"},…]`
 struct Flags;
 
 impl<'de> DeserializeSeed<'de> for Flags {
@@ -177,7 +177,7 @@ impl<'de> Visitor<'de> for Flags {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut flags = Vec::new();
         while let Some(flag) = list.next_element_seed(Flag)? {
-            flags.push(flag);
+            flags.extend(flag);
         }
         Ok(flags)
     }
@@ -185,8 +185,9 @@ impl<'de> Visitor<'de> for Flags {
 
 struct Flag;
 
+/// Nothing for what does not hold for this request any more, or is about somebody else.
 impl<'de> DeserializeSeed<'de> for Flag {
-    type Value = (String, String, String);
+    type Value = Option<(String, String, String)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -194,23 +195,28 @@ impl<'de> DeserializeSeed<'de> for Flag {
 }
 
 impl<'de> Visitor<'de> for Flag {
-    type Value = (String, String, String);
+    type Value = Option<(String, String, String)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a flag")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut flag = Self::Value::default();
+        let mut flag = <(String, String, String)>::default();
+        let mut holds = true;
         while let Some(Text(key)) = map.next_key_seed(TextSeed)? {
             match &*key {
                 "flag" => flag.0 = map.next_value_seed(TextSeed)?.0.into_owned(),
                 "variant" => flag.1 = map.next_value_seed(TextSeed)?.0.into_owned(),
                 "reason" => flag.2 = map.next_value_seed(TextSeed)?.0.into_owned(),
+                "past" | "other" => {
+                    holds = false;
+                    map.next_value::<IgnoredAny>()?;
+                }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(flag)
+        Ok(holds.then_some(flag))
     }
 }
 

@@ -10,8 +10,9 @@ const MOST_GROUPS: usize = 10_000;
 /// So much of a malformed line is shown.
 const EXAMPLE: usize = 200;
 const OTHER: &[u8] = b"other";
-/// The reasons of those whom a percentage decided: within it, or by no rule at all.
-const ASSIGNED: [&[u8]; 2] = [b"p", b"x"];
+/// The reasons of those whom a percentage decided, by letter and by name: within it, or by no rule
+/// at all.
+const ASSIGNED: [&[u8]; 4] = [b"p", b"x", b"percent", b"off"];
 
 /// By what lines are grouped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

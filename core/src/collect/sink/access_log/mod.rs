@@ -1,7 +1,7 @@
 //! The access log: a line for each request, to a file, stderr or stdout.
 //!
-//! The collector's thread formats a line and puts it into a bounded [`queue`]; a thread of the
-//! log's own writes it ([`output`]), so that a slow disk holds up neither pages nor other sinks. A
+//! The collector's thread formats a line and puts it into a bounded queue; a thread of the
+//! log's own writes it, so that a slow disk holds up neither pages nor other sinks. A
 //! full queue drops lines, a full disk or a closed pipe loses them; both are counted in
 //! [`Stats`](crate::Stats) and reported. A profiler without threads writes when it is flushed.
 //!

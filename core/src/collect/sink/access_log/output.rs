@@ -151,10 +151,13 @@ impl Output {
                 // Its number is somebody else's now: not ours to close.
                 std::mem::forget(open);
             }
-            // Where the new one cannot be opened, the old one goes on.
-            if let Ok(open) = Open::new(path) {
-                self.open = Some(open);
-                self.reopened = wish;
+            match Open::new(path) {
+                Ok(open) => {
+                    self.open = Some(open);
+                    self.reopened = wish;
+                }
+                // The old one goes on, unless it was deleted: nobody would ever read it.
+                Err(_) => drop(self.open.take_if(|open| open.is_deleted())),
             }
         }
         self.open.as_ref()
@@ -177,6 +180,10 @@ impl Open {
             is_pipe: !found.is_file(),
             file,
         })
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| found.nlink() == 0)
     }
 
     fn is_ours(&self) -> bool {
