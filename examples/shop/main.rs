@@ -38,6 +38,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware;
 use ioprofiler::gate::{SecretFile, TokenKeys};
 use ioprofiler::{Facts, Gate, Profiler, Request};
 use ioprofiler_tower::IoprofilerLayer;
@@ -104,7 +105,9 @@ async fn serve(options: Options) -> Result<(), String> {
 
     let mut router = pages::pages(app);
     if let Some(profiler) = &profiler {
-        router = router.layer(IoprofilerLayer::new(profiler.clone()));
+        router = router
+            .layer(middleware::from_fn(pages::who))
+            .layer(IoprofilerLayer::new(profiler.clone()));
     }
     let router = router.merge(pages::files()); // not under the layer: a style sheet makes no calls
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -138,6 +141,7 @@ fn profiler(options: &Options) -> Result<Option<Profiler>, String> {
     };
     Profiler::builder()
         .gate(gate)
+        .flags(options.flag_files())
         .build_id(env!("CARGO_PKG_VERSION"))
         .on_log(|event| eprintln!("ioprofiler: {}: {}", event.kind, event.message))
         .build()
@@ -173,6 +177,18 @@ fn announce(address: SocketAddr, options: &Options) {
     println!("{base}/search?q=walnut&ioprofiler=1");
     println!("{base}/stream?ioprofiler=text");
     println!("{base}/api/listing/5773453?ioprofiler=text\n");
+    let files = options.flag_files();
+    if let [_, .., _] = &files[..] {
+        println!("To shed what the shop can do without, while it runs, and to take it back:\n");
+        let files = files
+            .iter()
+            .map(|file| format!(" --file {}", file.display()));
+        let files = files.collect::<String>();
+        for deed in ["shed 7 --reason \"just trying\"", "clear"] {
+            println!("cargo run --release --bin ioprofiler -- flags {deed}{files}");
+        }
+        println!();
+    }
     let Some(file) = &options.secret else {
         println!("The gate is open to everyone: whoever reaches this address may see profiles.");
         return;

@@ -332,6 +332,26 @@ impl Market {
             .collect())
     }
 
+    /// The same, but what was once found is kept: in the new search.
+    pub(crate) async fn remembered_search(&self, text: &str) -> Result<Vec<Card>, DbError> {
+        let key = format!("search:{}", text.to_lowercase());
+        let found: Vec<Listing> = match self.cache.get(key.clone()).await {
+            Some(found) => found,
+            None => {
+                let found = self.search(text).await?;
+                let found = found.into_iter().map(|card| card.listing).collect();
+                self.cache.set(key, &found).await;
+                found
+            }
+        };
+        let card = |listing| Card {
+            listing,
+            shop: None,
+            favorites: None,
+        };
+        Ok(found.into_iter().map(card).collect())
+    }
+
     /// The newest listings of one shard, older than `before`.
     pub(crate) async fn newest(&self, shard: usize, before: i64) -> Result<Vec<Listing>, DbError> {
         let [first, second] = &self.shards;

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 /// Printed for `--help`, and below every complaint.
 pub(crate) const USAGE: &str = "\
 usage: shop [--port N] [--listen ADDRESS] [--data DIR] [--secret FILE]
-            [--without-profiler]
+            [--flags FILE]... [--without-profiler]
 
   --port N          port to listen on, 0 for any free  (8080)
   --listen ADDRESS  IP address to listen on            (127.0.0.1)
   --data DIR        where the SQLite shards are kept   (a temporary folder, removed at exit)
   --secret FILE     profiles for holders of a token    (they are shown to everyone)
+  --flags FILE      flags, once for each layer          (the shop's own, and emergency.toml in
+                                                        --data, if that is given)
   --without-profiler  leaves the layer out, for comparison
 
 environment:
@@ -31,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) data: Option<PathBuf>,
     /// `None`: the gate is open to everyone.
     pub(crate) secret: Option<PathBuf>,
+    /// Files with flags, lowest layer first; none: the shop's own.
+    pub(crate) flags: Vec<PathBuf>,
     /// The pages are not observed at all: what does observing cost?
     pub(crate) without_profiler: bool,
     /// `None`: SQLite files in `data`.
@@ -56,6 +60,7 @@ pub(crate) fn parse(
         listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
         data: None,
         secret: None,
+        flags: Vec::new(),
         without_profiler: false,
         shards: shards(&environment)?,
         memcached: environment("MEMCACHED").filter(|value| !value.is_empty()),
@@ -80,10 +85,10 @@ pub(crate) fn parse(
             options.without_profiler = true;
             continue;
         }
-        if !["--port", "--listen", "--data", "--secret"].contains(&name.as_str()) {
+        if !["--port", "--listen", "--data", "--secret", "--flags"].contains(&name.as_str()) {
             return Err(format!(
                 "unknown option `{name}`: allowed are --port, --listen, --data, --secret, \
-                 --without-profiler and --help"
+                 --flags, --without-profiler and --help"
             ));
         }
         let Some(value) = inline
@@ -104,10 +109,23 @@ pub(crate) fn parse(
                 })?;
             }
             "--data" => options.data = Some(value.into()),
+            "--flags" => options.flags.push(value.into()),
             _ => options.secret = Some(value.into()),
         }
     }
     Ok(Command::Serve(options))
+}
+
+impl Options {
+    /// The files with flags, lowest layer first. The last one is for emergencies.
+    pub(crate) fn flag_files(&self) -> Vec<PathBuf> {
+        if !self.flags.is_empty() {
+            return self.flags.clone();
+        }
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/shop/flags.toml");
+        let emergency = self.data.as_ref().map(|data| data.join("emergency.toml"));
+        std::iter::once(own.into()).chain(emergency).collect()
+    }
 }
 
 fn shards(environment: impl Fn(&str) -> Option<String>) -> Result<Option<[String; 2]>, String> {

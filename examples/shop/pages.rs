@@ -1,17 +1,20 @@
 //! The pages: what each asks of the market, and which template shows it.
 //!
-//! Nothing here speaks of profiling: `db`, `cache` and `templates` are where calls are seen.
+//! Nothing here speaks of profiling: `db`, `cache` and `templates` are where calls are seen. What a
+//! page can do without stands behind flags, by priority (`flags.toml`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::{Form, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
+use ioprofiler::Flag;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,6 +30,12 @@ const YOU: i64 = 5_020_244;
 
 /// Nothing but our own style sheet and pictures may be loaded, and no script at all.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'";
+
+static FAVORITES: Flag = Flag::new("favorites");
+static FANS: Flag = Flag::new("fans");
+static MORE_OF_SHOP: Flag = Flag::new("more_of_shop");
+static SIMILAR: Flag = Flag::new("similar");
+static NEW_SEARCH: Flag = Flag::new("new_search");
 
 /// What every page needs.
 #[derive(Debug)]
@@ -58,6 +67,23 @@ pub(crate) fn files() -> Router {
         .route("/static/picture/{kind}/{tone}", get(listing_picture))
 }
 
+/// Says who is there, for flags: the member, and the browser where it has a cookie of ours.
+pub(crate) async fn who(request: Request, next: Next) -> Response {
+    let now = ioprofiler::current();
+    now.set_user(&YOU.to_string());
+    let cookies = request.headers().get(header::COOKIE);
+    let cookies = cookies.and_then(|value| value.to_str().ok());
+    let visitor = cookies
+        .into_iter()
+        .flat_map(|cookies| cookies.split("; "))
+        .find_map(|cookie| cookie.strip_prefix("visitor="));
+    if let Some(visitor) = visitor {
+        now.set_visitor(visitor);
+    }
+    drop(now);
+    next.run(request).await
+}
+
 async fn home(State(app): Shared) -> Result<Response, Failure> {
     let cards = app.market.featured().await?;
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
@@ -70,10 +96,31 @@ async fn listing(State(app): Shared, Path(id): Path<String>) -> Result<Response,
         return Err(Failure::NotFound);
     };
     let shop = market.shop(listing.shop_id).await?;
-    let favorites = market.count_favorites(listing.listing_id).await?;
-    let fans = market.fans(listing.listing_id, 6).await?;
-    let (more, similar) =
-        tokio::try_join!(market.more_of_shop(&listing), market.similar(&listing))?;
+    // Where no file names a flag, the page is whole.
+    let request = ioprofiler::current();
+    let on = |flag: &'static Flag| request.flag_or(flag, true);
+    let favorites = match on(&FAVORITES) {
+        true => Some(market.count_favorites(listing.listing_id).await?),
+        false => None,
+    };
+    let fans = match on(&FANS) {
+        true => market.fans(listing.listing_id, 6).await?,
+        false => Vec::new(),
+    };
+    let (with_more, with_similar) = (on(&MORE_OF_SHOP), on(&SIMILAR));
+    let more = async {
+        match with_more {
+            true => market.more_of_shop(&listing).await,
+            false => Ok(Vec::new()),
+        }
+    };
+    let similar = async {
+        match with_similar {
+            true => market.similar(&listing).await,
+            false => Ok(Vec::new()),
+        }
+    };
+    let (more, similar) = tokio::try_join!(more, similar)?;
     let (more, similar) = (cards(more), cards(similar));
     app.page(
         "listing.html",
@@ -102,8 +149,14 @@ async fn search(State(app): Shared, Query(searched): Query<Searched>) -> Result<
     let q = searched.q.trim();
     let cards = if q.is_empty() {
         Vec::new()
+    } else if ioprofiler::flag(&NEW_SEARCH) {
+        app.market.remembered_search(q).await?
     } else {
-        app.market.search(q).await?
+        // Where it is dark, the new one runs beside the old one; nobody sees what it finds.
+        let request = ioprofiler::current();
+        let new = request.dark_future(&NEW_SEARCH, app.market.remembered_search(q));
+        let (old, _) = tokio::join!(app.market.search(q), new);
+        old?
     };
     app.page("search.html", json!({ "q": q, "cards": cards }))
 }

@@ -1,5 +1,6 @@
 //! Helpers for tests that cross crates, languages or servers.
 
 pub mod browser;
+pub mod command;
 pub mod servers;
 pub mod shop;

@@ -1,6 +1,7 @@
 //! Each shell command that the README shows, run; its Rust is run by the core's doctests.
 
-use std::path::{Path, PathBuf};
+use ioprofiler_tests::command;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn top() -> &'static Path {
@@ -25,24 +26,23 @@ fn shell_lines() -> Vec<String> {
     lines
 }
 
-/// Where the `ioprofiler` command is, built if it was not.
-fn command_folder() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "ioprofiler-cli"])
-        .current_dir(top())
-        .status()
-        .expect("cargo runs");
-    assert!(built.success());
-    let test = std::env::current_exe().expect("a test has a path");
-    // target/PROFILE/deps/readme-…
-    let target = test.ancestors().nth(3).expect("it lies in a target folder");
-    target.join("debug")
+/// The README's blocks of flags, in files of these names.
+const FLAG_FILES: [&str; 2] = ["flags.toml", "emergency.toml"];
+
+fn flag_blocks() -> Vec<String> {
+    let readme = std::fs::read_to_string(top().join("README.md")).expect("there is a README");
+    readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|block| block.split_once("```\n").map(|(block, _)| block.to_owned()))
+        .filter(|block| block.contains("[flags"))
+        .collect()
 }
 
-fn run(line: &str, folder: &Path, programs: &Path) -> Output {
+fn run(line: &str, exported: &str, folder: &Path, programs: &Path) -> Output {
     let path = std::env::var("PATH").unwrap_or_default();
     Command::new("sh")
-        .args(["-c", line])
+        .args(["-c", &format!("{exported}{line}")])
         .current_dir(folder)
         .env("PATH", format!("{}:{path}", programs.display()))
         .output()
@@ -69,10 +69,31 @@ fn shown_commands_work() {
     let folder = std::env::temp_dir().join(format!("ioprofiler-readme-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
     write_logs(&folder);
-    let programs = command_folder();
+    let blocks = flag_blocks();
+    assert_eq!(blocks.len(), FLAG_FILES.len());
+    for (name, text) in FLAG_FILES.into_iter().zip(&blocks) {
+        std::fs::write(folder.join(name), text).expect("the folder is ours");
+    }
+    std::fs::write(folder.join("deployed.toml"), &blocks[0]).expect("the folder is ours");
+    let programs = command::folder();
     let lines = shell_lines();
     assert!(lines.iter().any(|line| line == "tests/run"));
+    let checked = run(
+        "ioprofiler flags check --deny warnings flags.toml emergency.toml",
+        "",
+        &folder,
+        programs,
+    );
+    assert!(checked.status.success(), "{checked:?}");
+    // The commands begin without a last file.
+    std::fs::remove_file(folder.join("emergency.toml")).expect("it was just written");
+    let mut exported = String::new();
+    let mut said = String::new();
     for line in &lines {
+        if line.starts_with("export ") {
+            exported.push_str(&format!("{line}; "));
+            continue;
+        }
         // What other tests run: all tests, the shop, the benchmarks.
         let program = line.split(' ').next().unwrap_or_default();
         if program == "tests/run" || program == "cargo" {
@@ -85,7 +106,8 @@ fn shown_commands_work() {
         } else {
             line.clone()
         };
-        let ran = run(&line, &folder, &programs);
+        let ran = run(&line, &exported, &folder, programs);
+        said.push_str(&String::from_utf8_lossy(&ran.stdout));
         assert!(
             ran.status.success(),
             "{line}\n{}{}",
@@ -93,5 +115,13 @@ fn shown_commands_work() {
             String::from_utf8_lossy(&ran.stderr)
         );
     }
+    // What a command is shown to say.
+    let readme = std::fs::read_to_string(top().join("README.md")).expect("there is a README");
+    let shown = readme
+        .split("```text\n")
+        .filter_map(|block| block.split_once("```").map(|(block, _)| block))
+        .find(|block| block.starts_with("goes off"))
+        .expect("it is shown");
+    assert!(said.contains(shown), "{said}");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }

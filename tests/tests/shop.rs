@@ -501,7 +501,7 @@ fn wrong_options_are_named() {
             &[],
             &[
                 "--prot",
-                "--port, --listen, --data, --secret, --without-profiler",
+                "--port, --listen, --data, --secret, --flags, --without-profiler",
             ],
         ),
         (&["--port", "99999"], &[], &["--port 99999", "0", "65535"]),
