@@ -15,6 +15,7 @@ use ioprofiler_core::category::{CategoryId, Kind};
 use ioprofiler_core::handle::{self, SpanHandle};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -33,7 +34,8 @@ struct Object {
     weak_references: *mut PyObject,
     function: *mut PyObject,
     category: CategoryId,
-    /// The attribute of the first argument that says the category instead; null is none.
+    /// The attribute of the first argument, or the attribute's attribute, that says the category
+    /// instead: a tuple of names; null is none.
     category_of: *mut PyObject,
     /// The argument that is the detail; `usize::MAX` is none.
     detail_at: usize,
@@ -44,7 +46,7 @@ struct Object {
     /// Makes the detail out of all positional arguments: called in requests that asked, and where
     /// there is no text that could be the detail. Null is none.
     describe: *mut PyObject,
-    /// The attribute of the first argument that says how many rows there are; null is none.
+    /// Likewise, that says how many rows there are.
     rows_of: *mut PyObject,
     /// What it calls itself is not recorded, not even as its detail.
     opaque: bool,
@@ -122,16 +124,17 @@ pub(crate) fn hooked<'py>(
     py: Python<'py>,
     function: Bound<'py, PyAny>,
     category: Bound<'py, PyAny>,
-    category_of: Option<Bound<'py, PyAny>>,
+    category_of: Option<&str>,
     detail_at: Option<usize>,
     detail_name: Option<Bound<'py, PyAny>>,
     detail: Option<Bound<'py, PyAny>>,
     describe: Option<Bound<'py, PyAny>>,
-    rows_of: Option<Bound<'py, PyAny>>,
+    rows_of: Option<&str>,
     opaque: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let pointer =
         |object: Option<Bound<'py, PyAny>>| object.map_or(std::ptr::null_mut(), Bound::into_ptr);
+    let (category_of, rows_of) = (path(category_of, py)?, path(rows_of, py)?);
     // SAFETY: attached. The allocation is of this type's size, zeroed, and filled before anybody
     // else sees it; the collector cannot run in between.
     unsafe {
@@ -142,12 +145,12 @@ pub(crate) fn hooked<'py>(
         (&raw mut (*this).vectorcall).write(call_hooked);
         (&raw mut (*this).function).write(function.into_ptr());
         (&raw mut (*this).category).write(category);
-        (&raw mut (*this).category_of).write(pointer(category_of));
+        (&raw mut (*this).category_of).write(category_of);
         (&raw mut (*this).detail_at).write(detail_at.unwrap_or(usize::MAX));
         (&raw mut (*this).detail_name).write(pointer(detail_name));
         (&raw mut (*this).detail).write(pointer(detail));
         (&raw mut (*this).describe).write(pointer(describe));
-        (&raw mut (*this).rows_of).write(pointer(rows_of));
+        (&raw mut (*this).rows_of).write(rows_of);
         (&raw mut (*this).opaque).write(opaque);
         Ok(made)
     }
@@ -230,9 +233,8 @@ impl Object {
     unsafe fn own_category(&self, first: *mut PyObject) -> CategoryId {
         // SAFETY: passed on.
         unsafe {
-            let own = ffi::PyObject_GetAttr(first, self.category_of);
+            let own = attribute(first, self.category_of);
             if own.is_null() {
-                ffi::PyErr_Clear();
                 return self.category;
             }
             let category = call::category(own, Kind::Leaf);
@@ -309,6 +311,37 @@ unsafe fn is_text(object: *mut PyObject) -> bool {
     unsafe { !object.is_null() && ffi::PyUnicode_Check(object) != 0 }
 }
 
+/// The attribute at the end of a path, as a new reference; null where there is none.
+///
+/// # Safety
+/// Attached, an object, a tuple of names, and no exception is set.
+#[inline]
+unsafe fn attribute(object: *mut PyObject, path: *mut PyObject) -> *mut PyObject {
+    // SAFETY: passed on; each step's reference is let go of when the next one is there.
+    unsafe {
+        let mut found = again(object);
+        for step in 0..ffi::PyTuple_Size(path).max(0) {
+            let next = ffi::PyObject_GetAttr(found, ffi::PyTuple_GetItem(path, step));
+            ffi::Py_DECREF(found);
+            if next.is_null() {
+                ffi::PyErr_Clear();
+                return next;
+            }
+            found = next;
+        }
+        found
+    }
+}
+
+/// `cursor.rowcount` as a tuple of names.
+fn path(attributes: Option<&str>, py: Python<'_>) -> PyResult<*mut PyObject> {
+    let Some(attributes) = attributes else {
+        return Ok(std::ptr::null_mut());
+    };
+    let names = attributes.split('.').map(|name| PyString::intern(py, name));
+    Ok(PyTuple::new(py, names.collect::<Vec<_>>())?.into_ptr())
+}
+
 /// How many rows there are, where the first argument knows it.
 ///
 /// # Safety
@@ -317,9 +350,8 @@ unsafe fn is_text(object: *mut PyObject) -> bool {
 unsafe fn set_rows(span: SpanHandle, first: *mut PyObject, rows_of: *mut PyObject) {
     // SAFETY: attached.
     unsafe {
-        let rows = ffi::PyObject_GetAttr(first, rows_of);
+        let rows = attribute(first, rows_of);
         if rows.is_null() {
-            ffi::PyErr_Clear();
             return;
         }
         let number = ffi::PyLong_AsLongLong(rows);

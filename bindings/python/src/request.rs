@@ -251,6 +251,11 @@ impl Request {
         Entered { request: slf }
     }
 
+    /// Makes it current without more ado; to be ended with `leave_context`. For middleware.
+    fn _enter(&self, py: Python<'_>) -> PyResult<Py<Current>> {
+        current::enter(py, Current::of_request(&self.live, current::now(py)))
+    }
+
     /// Records a call that is over.
     #[pyo3(
         signature = (category, detail=None, *, duration, ended_ago=0.0, failed=false),

@@ -47,12 +47,12 @@ def test_as_many_queries_as_django_counts(names):
 def test_aliases_are_categories_and_default_is_the_servers_kind():
     connection.close()
     with hooked("django.db", categories={"default": "dbshard01"}) as profiler, profiler.job("j") as request:
-        connections["default"].__dict__.pop("_ioprofiler_category", None)
+        connections["default"].__dict__.pop("_ioprofiler", None)
         with connection.cursor() as cursor:
             cursor.execute("SELECT 5")
         assert request.snapshot().calls["dbshard01"] == 1
         ioprofiler.hooks._names.configured.clear()
-        connections["default"].__dict__.pop("_ioprofiler_category", None)
+        connections["default"].__dict__.pop("_ioprofiler", None)
 
 
 def test_procedures_of_a_real_server():

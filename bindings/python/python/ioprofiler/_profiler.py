@@ -152,6 +152,7 @@ class Profiler:
         self._has_note = self._native.has_note
         self._note_header = note_header if self._has_note else None
         self._wants_answer_headers = self._native.wants_answer_headers
+        self._touches_headers = self._wants_answer_headers or self._note_header is not None
         self._logs_itself = access_log == "host"
         self._max_page = max_page
         self._buffer_streams = buffer_streams

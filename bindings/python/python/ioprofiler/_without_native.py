@@ -105,6 +105,9 @@ class Request:
     def enter(self) -> Request:
         return self
 
+    def _enter(self) -> Current:
+        return Current()
+
     def __enter__(self) -> Request:
         return self
 

@@ -64,16 +64,18 @@ class Middleware:
         exchange = _begun(self._profiler, request)
         if exchange is None:
             return self._get_response(request)
+        entered = exchange.request._enter()
         try:
-            with exchange.request.enter():
-                response = self._get_response(request)
-                if exchange.visit.undecided:
-                    exchange.visit.decide(self._profiler._is_allowed(request))
-                exchange.learn()
-                return exchange.answer(response)
+            response = self._get_response(request)
+            if exchange.asked and exchange.visit.undecided:
+                exchange.visit.decide(self._profiler._is_allowed(request))
+            exchange.learn()
+            return exchange.answer(response)
         except BaseException as error:
             exchange.ending.fail(error)
             raise
+        finally:
+            _native.leave_context(entered)
 
     async def _acall(self, request: Any) -> Any:
         if _native.in_request():
@@ -140,9 +142,11 @@ def _begun(profiler: Profiler, request: Any) -> _Exchange | None:
             visit = profiler._native.visit_asgi(scope, has_callable)
         else:
             visit = profiler._native.visit_wsgi(request.META, has_callable)
-        for name in visit.unwanted:
-            request.META.pop("HTTP_" + name.upper().replace("-", "_"), None)
-        profiler._defer_context(visit.request, lambda: request)
+        if visit.asked:
+            for name in visit.unwanted:
+                request.META.pop("HTTP_" + name.upper().replace("-", "_"), None)
+        if profiler._flag_context is not None:
+            profiler._defer_context(visit.request, lambda: request)
         return _Exchange(profiler, visit, request)
     except Exception:
         return None
@@ -155,6 +159,7 @@ class _Exchange:
         self._profiler = profiler
         self._http_request = http_request
         self.visit = visit
+        self.asked = visit.asked
         self.request = visit.request
         self.ending = Ending(self.request, profiler)
 
@@ -206,7 +211,7 @@ class _Exchange:
 
     def _aim(self, response: Any) -> tuple[int, list[tuple[str, str]]]:
         self.ending.answered(response.status_code)
-        if not self.visit.asked:
+        if not self.asked:
             return PASS, []
         headers = [(name, str(value)) for name, value in response.items()]
         length = None if response.streaming else len(response.content)
@@ -242,7 +247,7 @@ class _Exchange:
     def _ended_by(self, response: Any) -> Any:
         """Ends the request when the server closes the response."""
         profiler = self._profiler
-        if profiler._wants_answer_headers or profiler._note_header:
+        if profiler._touches_headers:
             headers = [(name, str(value)) for name, value in response.items()]
             for name, value in profiler._leaving(self.visit, headers)[len(headers) :]:
                 response[name] = value

@@ -42,34 +42,49 @@ def _describe_call(cursor: Any, name: Any, params: Any = None, *_: Any) -> str:
     return _names.statement(f"CALL {text_of(cursor, name)}", params)
 
 
-def execute(category: str, *, name: str = "query", rows: bool = True) -> Callable[[Any], Any]:
-    """Makes `execute(self, query, params)` a call."""
-    return _of(category, name, _describe, rows)
+def execute(
+    category: str,
+    *,
+    name: str = "query",
+    category_of: str = CATEGORY,
+    rows_of: str | None = "rowcount",
+    opaque: bool = False,
+) -> Callable[[Any], Any]:
+    """Makes `execute(self, query, params)` a call; an opaque one takes in what it calls itself."""
+    return _of(category, name, _describe, category_of, rows_of, opaque=opaque)
 
 
-def executemany(category: str, *, name: str = "query") -> Callable[[Any], Any]:
+def executemany(
+    category: str, *, name: str = "query", category_of: str = CATEGORY, rows_of: str | None = "rowcount"
+) -> Callable[[Any], Any]:
     """Makes `executemany(self, query, list)` one call."""
     # Some drivers make one statement of it, with the values in its text, and execute that.
-    return _of(category, name, _describe_many, True, opaque=True)
+    return _of(category, name, _describe_many, category_of, rows_of, opaque=True)
 
 
-def callproc(category: str) -> Callable[[Any], Any]:
+def callproc(category: str, *, category_of: str = CATEGORY) -> Callable[[Any], Any]:
     """Makes `callproc(self, name, params)` a call."""
-    return _of(category, None, _describe_call, False, opaque=True)
+    return _of(category, None, _describe_call, category_of, None, opaque=True)
 
 
 def _of(
-    category: str, name: str | None, describe: Callable[..., str], rows: bool, opaque: bool = False
+    category: str,
+    name: str | None,
+    describe: Callable[..., str],
+    category_of: str,
+    rows_of: str | None,
+    *,
+    opaque: bool = False,
 ) -> Callable[[Any], Any]:
     def make(original: Any) -> Any:
         return _native.hooked(
             original,
             category,
-            category_of=CATEGORY,
+            category_of=category_of,
             detail_at=None if name is None else 1,
             detail_name=name,
             describe=describe,
-            rows_of="rowcount" if rows else None,
+            rows_of=rows_of,
             opaque=opaque,
         )
 

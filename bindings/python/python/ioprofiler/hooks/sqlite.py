@@ -105,7 +105,7 @@ def _observed_cursor(asked: Any) -> Any:
                 "_ioprofiler": "sqlite",
                 "execute": _dbapi.execute("sqlite", name="sql")(asked.execute),
                 "executemany": _dbapi.executemany("sqlite", name="sql")(asked.executemany),
-                "executescript": _dbapi.execute("sqlite", name="sql", rows=False)(asked.executescript),
+                "executescript": _dbapi.execute("sqlite", name="sql", rows_of=None)(asked.executescript),
             },
         )
         _cursors[asked] = observed

@@ -210,7 +210,7 @@ class Exchange:
     def _leaving(self, message: Message) -> Message:
         """What concerns logs, just before the head leaves."""
         profiler = self._profiler
-        if not (profiler._wants_answer_headers or profiler._note_header):
+        if not profiler._touches_headers:
             return message
         headers = message.get("headers", [])
         added = profiler._leaving(self._visit, [])

@@ -105,15 +105,18 @@ class Exchange:
         for name in self._visit.unwanted:
             self._environ.pop("HTTP_" + name.upper().replace("-", "_"), None)
         self._environ[EXCHANGE] = self
-        self._profiler._defer_context(self.request, lambda: self.asking())
+        if self._profiler._flag_context is not None:
+            self._profiler._defer_context(self.request, lambda: self.asking())
+        entered = self.request._enter()
         try:
-            with self.request.enter():
-                body = app(self._environ, self._start_response)
-                if self._holding:
-                    return self._answer(body)
+            body = app(self._environ, self._start_response)
+            if self._holding:
+                return self._answer(body)
         except BaseException as error:
             self.ending.fail(error)
             raise
+        finally:
+            _native.leave_context(entered)
         return self._passing(body, body)
 
     def _start_response(
@@ -127,7 +130,8 @@ class Exchange:
             self._head = (status, headers, exc_info)
             return self._written.append
         self._note_length(headers)
-        headers = self._profiler._leaving(self._visit, headers)
+        if self._profiler._touches_headers:
+            headers = self._profiler._leaving(self._visit, headers)
         self.request.first_byte()
         return self._counting(self._server_starts(status, headers, *((exc_info,) if exc_info else ())))
 
@@ -296,15 +300,17 @@ class Body:
         self._inner = inner
         self._iterator = iterator
         self._ended = False
+        # No code runs while a list is gone through.
+        self._is_ready = type(inner) is list or type(inner) is tuple
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         exchange = self._exchange
+        entered = None if self._is_ready else exchange.request._enter()
         try:
-            with exchange.request.enter():
-                part = next(self._iterator)
+            part = next(self._iterator)
         except StopIteration:
             self._ended = True
             exchange.publish()
@@ -312,6 +318,9 @@ class Body:
         except BaseException as error:
             exchange.ending.fail(error)
             raise
+        finally:
+            if entered is not None:
+                _native.leave_context(entered)
         exchange.ending.sent += len(part)
         return part
 
@@ -327,6 +336,7 @@ class Body:
             ending.fail(error)
             raise
         exchange.publish()
+        exchange._environ.pop(EXCHANGE, None)  # else the two would keep each other
         length = exchange._content_length
         if self._ended or (length is not None and ending.sent >= length):
             ending.finish()
