@@ -419,6 +419,17 @@ typedef struct ioprof_options {
     uint32_t access_log_details;
     // The longest that a compact note may be, in bytes, at most 1,000. Default 255.
     uint32_t note_max_bytes;
+    // The files with the flags, TOML or JSON: later ones lie over earlier ones. They are looked at
+    // once a second. Default: none.
+    const struct ioprof_text *flag_files;
+    // How many; at most 16.
+    size_t flag_file_count;
+    // A folder for what outlives the process: the last good flags, and what each process goes by.
+    // Made with mode 0700 where it is not there. Default: none.
+    struct ioprof_text state_dir;
+    // 1: fail where a flags file is missing or anything in it is wrong. Default 0: go on with
+    // what is good.
+    uint32_t flags_required;
 } ioprof_options;
 
 // Counters. Set `size` to `sizeof(ioprof_stats)` before the call. All but `calls_outside`,
@@ -605,6 +616,11 @@ size_t ioprof_gate_flag_overrides(ioprof_profiler profiler,
 ioprof_status ioprof_gate_ask_flag(ioprof_profiler profiler,
                                    ioprof_request request,
                                    struct ioprof_gate_decision *decision);
+
+// Looks at the flags' files now, on this thread, however long they are. What is wrong with them or
+// doubtful goes into `problems`, a line each; gives the length that needs: 0 where all is well.
+// For programs without a thread of the library, and for tests.
+size_t ioprof_flags_reload(ioprof_profiler profiler, char *problems, size_t capacity);
 
 // The version of the flags that decide now: 16 hex digits. Gives the length it needs; 0 where
 // there were never any.

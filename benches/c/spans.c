@@ -97,6 +97,30 @@ static void off_call_batch(void)
     }
 }
 
+/* A flag that was read before in the request: by number, and by name. */
+static void flag_batch(void)
+{
+    ioprof_request request = silent;
+    HIDE(request);
+    for (int i = 0; i < SPANS; i++) {
+        uint32_t on = IOPROF_FLAG_IS_ON(request, IOPROF_FLAG("flag101"));
+        HIDE(on);
+    }
+}
+
+static void flag_name_batch(void)
+{
+    static const char NAME[] = "flag101";
+    ioprof_request request = silent;
+    HIDE(request);
+    for (int i = 0; i < SPANS; i++) {
+        const char *name = NAME;
+        HIDE(name);
+        uint32_t decision = ioprof_flag_decide_name(request, name, sizeof NAME - 1, 0);
+        HIDE(decision);
+    }
+}
+
 static const struct {
     const char *name;
     void (*batch)(void);
@@ -105,6 +129,8 @@ static const struct {
     {"handle", handle_batch},
     {"off_inline", off_inline_batch},
     {"off_call", off_call_batch},
+    {"flag", flag_batch},
+    {"flag_name", flag_name_batch},
 };
 
 static uint64_t cpu_ns(void)
@@ -114,8 +140,9 @@ static uint64_t cpu_ns(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-static int set_up(void)
+static int set_up(const char *flags)
 {
+    ioprof_text file = ioprof_text_of(flags);
     ioprof_options options;
     ioprof_profiler off = 0;
     char why[256] = "";
@@ -126,20 +153,24 @@ static int set_up(void)
         return 1;
     }
     options.record = IOPROF_RECORD_OFF;
+    options.flag_files = &file;
+    options.flag_file_count = flags ? 1 : 0;
+    options.threadless = 1;
     if (ioprof_profiler_new(&options, &off, why, sizeof why) != IOPROF_OK) {
         fprintf(stderr, "spans.c: %s\n", why);
         return 1;
     }
     silent = ioprof_request_begin(off, NULL);
+    ioprof_request_set_user(silent, "5020244", 7);
     shard = ioprof_category("dbshard01", 9, IOPROF_LEAF, IOPROF_DIALECT_MYSQL);
     return 0;
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     char name[32];
     unsigned long long batches;
-    if (set_up() != 0) {
+    if (set_up(count > 1 ? arguments[1] : NULL) != 0) {
         return 1;
     }
     while (scanf("%31s %llu", name, &batches) == 2) {

@@ -1,7 +1,6 @@
 //! A flag, decided: beside its floors and its peers; whole requests; reloads.
 
-use crate::contestants::floor;
-use crate::contestants::{flag_peers, flags as ours};
+use crate::contestants::{c_abi, flag_peers, flags as ours, floor};
 use crate::harness::{Contestant, Effort, Result, Samples, measure};
 use crate::report::{self, Row, Unit, verdict};
 use std::fmt::Write as _;
@@ -10,7 +9,7 @@ use std::fmt::Write as _;
 pub(crate) fn run(part: &str, effort: Effort) -> Result<bool> {
     match part {
         "flag_reload" => ours::reload(effort)?,
-        _ => match set(part) {
+        _ => match set(part)? {
             Some(set) => measure(set, effort)?,
             None => return Ok(false),
         },
@@ -18,7 +17,7 @@ pub(crate) fn run(part: &str, effort: Effort) -> Result<bool> {
     Ok(true)
 }
 
-fn set(part: &str) -> Option<Vec<Contestant>> {
+fn set(part: &str) -> Result<Option<Vec<Contestant>>> {
     let mut set = ours::floors();
     match part {
         "flags" => {
@@ -28,10 +27,11 @@ fn set(part: &str) -> Option<Vec<Contestant>> {
         "flag_requests" => {
             set.push(floor::floor());
             set.extend(ours::requests());
+            set.extend(c_abi::flags()?);
         }
-        _ => return None,
+        _ => return Ok(None),
     }
-    Some(set)
+    Ok(Some(set))
 }
 
 /// The tables of flags.
@@ -73,6 +73,9 @@ pub(crate) fn report(effort: Effort, quick: bool) -> Result<String> {
 }
 
 fn requests(effort: Effort, quick: bool) -> Result<String> {
+    if let Err(error) = c_abi::build() {
+        eprintln!("C is not measured: {error}");
+    }
     let samples = Samples::collect("flag_requests", effort, quick)?;
     let rows = [
         Row::new(ours::LOAD),
@@ -80,6 +83,8 @@ fn requests(effort: Effort, quick: bool) -> Result<String> {
         Row::new(ours::SECOND_NAME),
         Row::new(ours::SECOND_CURRENT),
         Row::new(ours::SECOND_HANDLE),
+        Row::new(c_abi::FLAG),
+        Row::new(c_abi::FLAG_NAME),
         Row::new(ours::FIRST),
         Row::new(ours::EMPTY_5),
         Row::new(ours::EMPTY_5000),
@@ -95,6 +100,16 @@ fn requests(effort: Effort, quick: bool) -> Result<String> {
             ours::EMPTY_5000,
             ours::EMPTY_5
         )?;
+    }
+    for (c, rust) in [
+        (c_abi::FLAG, ours::SECOND_HANDLE),
+        (c_abi::FLAG_NAME, ours::SECOND_NAME),
+    ] {
+        if let (Some(c_ns), Some(rust_ns)) = (samples.ns(c), samples.ns(rust)) {
+            let more = c_ns.median - rust_ns.median;
+            let verdict = verdict("≤ 10 ns", more <= 10.0);
+            writeln!(text, "{c} − {rust}: {more:.2} ns  {verdict}")?;
+        }
     }
     if let (Some(one), Some(two)) = (samples.ns(ours::FIRST), samples.ns(ours::TWO_THREADS)) {
         let times = 2.0 * one.median / two.median;

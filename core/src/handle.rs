@@ -15,7 +15,7 @@ use crate::category::CategoryId;
 use crate::lane::chunk::NO_SPAN;
 use crate::lane::slot::Slot;
 use crate::lane::span::{self, Change, Count, Late};
-use crate::lane::{Begun, Call, Key, process, site};
+use crate::lane::{Begun, Call, Key, context, process, site};
 use crate::profile::Outcome;
 use crate::request::{self, Request};
 use std::sync::atomic::Ordering;
@@ -34,7 +34,7 @@ pub struct SpanHandle(u64);
 
 /// The application's line that makes a call, interned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Site(usize);
+pub struct Site(pub(crate) usize);
 
 impl Site {
     /// No caller.
@@ -48,7 +48,7 @@ impl Site {
 }
 
 #[cold]
-fn count_stale() {
+pub(crate) fn count_stale() {
     if let Some(process) = process::existing() {
         process
             .counters
@@ -64,11 +64,20 @@ impl RequestHandle {
     /// Gives a request up for its number.
     #[must_use]
     pub fn new(request: Request) -> Self {
-        request.into_number().map_or(Self::NONE, |number| {
-            let place = u64::from(number.slot) << 2;
-            let recording = if number.recording { RECORDING } else { 0 };
-            Self((u64::from(number.generation) << 32) | place | recording)
-        })
+        request.into_number().map_or(Self::NONE, Self::of_number)
+    }
+
+    /// The number of a request that somebody goes on holding: unlike [`new`](Self::new), the
+    /// request is abandoned when it is held no more.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        request.number().map_or(Self::NONE, Self::of_number)
+    }
+
+    fn of_number(number: request::RequestNumber) -> Self {
+        let place = u64::from(number.slot) << 2;
+        let recording = if number.recording { RECORDING } else { 0 };
+        Self((u64::from(number.generation) << 32) | place | recording)
     }
 
     /// From an integer that a host kept. Any integer is allowed.
@@ -89,7 +98,7 @@ impl RequestHandle {
     }
 
     #[inline(always)]
-    fn slot(self) -> u32 {
+    pub(crate) fn slot(self) -> u32 {
         (self.0 as u32) >> 2
     }
 
@@ -251,7 +260,7 @@ impl SpanHandle {
     pub const NONE: Self = Self(0);
 
     #[inline(always)]
-    fn of(begun: Begun) -> Self {
+    pub(crate) fn of(begun: Begun) -> Self {
         let key = begun.key;
         let place = u64::from(key.number()) << 2;
         Self((u64::from(key.generation()) << 32) | place | SPAN | RECORDING)
@@ -276,13 +285,13 @@ impl SpanHandle {
     }
 
     #[inline(always)]
-    fn generation(self) -> u32 {
+    pub(crate) fn generation(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
     /// Its number as a parent; none where this is no span's handle.
     #[inline(always)]
-    fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         if self.0 & SPAN == 0 {
             NO_SPAN
         } else {
@@ -348,6 +357,12 @@ impl SpanHandle {
     pub fn bytes(self, bytes: u32) {
         self.change(Change::Count(Count::Bytes, bytes));
     }
+}
+
+/// Counts a call that belongs to no request, for hosts that keep the current request themselves.
+#[inline]
+pub fn count_outside() {
+    context::with(context::ThreadContext::count_outside);
 }
 
 /// For hosts that fork in a way that neither the kernel's page wiping nor `pthread_atfork` sees:

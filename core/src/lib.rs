@@ -55,6 +55,7 @@
     )
 )]
 
+pub mod answer;
 pub mod category;
 mod clock;
 pub mod collect;
@@ -64,6 +65,7 @@ pub mod fingerprint;
 pub mod flags;
 mod fork;
 pub mod gate;
+pub mod handed;
 pub mod handle;
 pub mod inject;
 mod lane;

@@ -6,6 +6,7 @@ use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock::{self, Scale};
 use crate::facts::{Facts, Late};
 use crate::flags::InRequest as FlagsOf;
+use crate::handed::HandOver;
 use crate::lane::slot::{self, Held};
 use crate::lane::span::{self, Span};
 use crate::lane::{Call, ROOT, context, process, read, site};
@@ -128,6 +129,11 @@ impl Request {
     pub fn into_number(self) -> Option<RequestNumber> {
         let live = self.mine()?;
         live.held.slot.set_numbered(live.generation);
+        self.number()
+    }
+
+    pub(crate) fn number(&self) -> Option<RequestNumber> {
+        let live = self.mine()?;
         Some(RequestNumber {
             slot: live.held.slot.number,
             generation: live.generation,
@@ -339,6 +345,14 @@ impl Request {
             scale.ticks(),
             What::All,
         ))
+    }
+
+    /// Whether some sink wants the profile, were the request to end now: for hosts that keep calls
+    /// on their own side until somebody reads them (see [`handed`](crate::handed)).
+    #[must_use]
+    pub fn is_wanted(&self, how: State, status: Option<u16>) -> bool {
+        self.mine()
+            .is_some_and(|live| live.profiler.collector.is_wanted(&live.held, how, status))
     }
 
     /// Ends the request, once: the body has ended. Later calls change nothing, and give what the
@@ -590,6 +604,15 @@ impl Profile {
         };
         let ended_at = held.slot.ended_at.load(Ordering::Relaxed);
         Box::new(build(held, profiler, &Scale::now(), ended_at, what))
+    }
+
+    /// Lets calls be handed over that the host recorded before the request ended. `None` once the
+    /// data was read, and where calls were not recorded.
+    #[must_use]
+    pub fn hand_over(&self) -> Option<HandOver> {
+        let unread = self.data.get().is_none();
+        let (held, _) = self.held.as_ref().filter(|_| unread)?;
+        HandOver::of(held.clone(), held.slot.generation())
     }
 
     /// The call list and the table, as text for a terminal. Holds SQL and keys: for those whom the

@@ -116,8 +116,10 @@ fn children_follow_while_their_parent_reloads() {
     alone("children_follow_while_their_parent_reloads", |folder| {
         let profiler = builder(folder).build().unwrap();
         profiler.begin(&Facts::web("GET", "/")).finish(200, 0);
-        let stop = AtomicBool::new(false);
+        let stop = &AtomicBool::new(false);
         std::thread::scope(|scope| {
+            // Also where a child fails, or this would wait for the threads for ever.
+            let _stopped = StopOnDrop(stop);
             for _ in 0..2 {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
@@ -131,7 +133,14 @@ fn children_follow_while_their_parent_reloads() {
                 write(folder, if wanted { ON } else { OFF });
                 in_child("a child of a busy parent", || wait_for(&profiler, wanted));
             }
-            stop.store(true, Ordering::Relaxed);
         });
     });
+}
+
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

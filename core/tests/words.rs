@@ -101,7 +101,7 @@ fn a_reader_that_sees_the_count_sees_the_record() {
             thread::spawn(move || {
                 let (detail, end, published) = &*record;
                 detail.store(5_773_453, Ordering::Relaxed);
-                end.set_open(3);
+                end.set(EndWord::open(3));
                 published.store(1, Ordering::Release);
                 end.end_owned(1, 42);
             })

@@ -29,8 +29,9 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
     ioprof_stats stats;
     char buffer[64];
     uint32_t number = (uint32_t)any();
+    ioprof_span other = 0;
     stats.size = sizeof stats;
-    switch (any() % 31) {
+    switch (any() % 41) {
     case 0: (ioprof_span_end)(a, number); break;
     case 1: ioprof_span_detail(a, text, length); break;
     case 2: ioprof_span_target(a, text, length); break;
@@ -61,6 +62,16 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
     case 27: ioprof_request_answer_header(a, text, length, text, length); break;
     case 28: ioprof_request_compact_note(a, buffer, sizeof buffer); break;
     case 29: ioprof_profiler_wanted_headers(a, number, buffer, sizeof buffer); break;
+    case 30: ioprof_flag_decide(a, number, number); break;
+    case 31: ioprof_flag_decide_name(a, text, length, number); break;
+    case 32: ioprof_flag_decide_for(a, number, NULL, number); break;
+    case 33: ioprof_flag_variant(number, buffer, sizeof buffer); break;
+    case 34: ioprof_flag_data(a, number, buffer, sizeof buffer); break;
+    case 35: ioprof_flag_explain(a, number, buffer, sizeof buffer); break;
+    case 36: ioprof_request_set_attribute(a, text, length, text, length); break;
+    case 37: ioprof_request_refresh_flags(a); break;
+    case 38: ioprof_dark_begin(a, number, b, number, number & 1 ? &other : NULL); break;
+    case 39: ioprof_dark_end(a, b, number); break;
     default: ioprof_profiler_free(a, 0); break;
     }
     ioprof_profile_free(profile);

@@ -1,6 +1,8 @@
 //! The C ABI as it is shipped: the library of the profile `dist`, the committed header, and
 //! programs in C that get everything wrong.
 
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -252,4 +254,100 @@ fn it_installs_and_is_found_by_pkg_config() {
         "{}",
         said(&output)
     );
+}
+
+/// The vectors' documents, as flags files, with what else the program asks about.
+fn flags_file(folder: &Path, name: &str, document: &str) -> PathBuf {
+    let more = r#""flags": {"f": {"dark": 100, "data": {"dark": [1, "two"]}},
+        "gate": {"groups": {"staff": "on"}}, "#;
+    let document = document.replacen("\"flags\": {", more, 1);
+    let file = folder.join(format!("flags-{name}.json"));
+    std::fs::write(&file, document).expect("a flags file");
+    file
+}
+
+/// A case as the program reads it, and what it is to print.
+fn case(case: &serde_json::Value) -> (String, String) {
+    let who = &case["who"];
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let pairs = |value: &serde_json::Value, between: &str| -> String {
+        let pair = |(name, value): (&String, &serde_json::Value)| {
+            format!("{name}{between}{}", text(value))
+        };
+        let pairs = value.as_object().into_iter().flatten();
+        pairs.map(pair).collect::<Vec<String>>().join(",")
+    };
+    let groups: Vec<String> = who["groups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect();
+    let fields = [
+        text(&case["flag"]),
+        text(&who["user"]),
+        text(&who["visitor"]),
+        text(&who["request"]),
+        groups.join(","),
+        pairs(&who["attributes"], "="),
+        pairs(&who["overrides"], ":"),
+    ];
+    let reason = text(&case["reason"]);
+    let reason = reason.split(':').next().unwrap_or_default();
+    let (state, variant) = match reason {
+        "not_found" => ("off".to_owned(), "off".to_owned()),
+        _ => (text(&case["state"]), text(&case["variant"])),
+    };
+    (fields.join("\t"), format!("{state} {variant} {reason}"))
+}
+
+#[test]
+fn flags_decide_as_the_vectors_say() {
+    use std::io::Write as _;
+    let program = compile("tests/c/flags.c", "flags", C99);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let vectors = std::fs::read_to_string(root().join("tests/vectors/flags.json"));
+    let vectors = vectors.expect("the vectors");
+    // As they stand there: the order of keys counts, which a parsed value does not keep.
+    let raw: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&vectors).expect("JSON");
+    let documents: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(raw["documents"].get()).expect("documents");
+    let vectors: serde_json::Value = serde_json::from_str(&vectors).expect("JSON");
+    for (name, document) in &documents {
+        let cases = vectors["decisions"].as_array().expect("cases").iter();
+        // A request always has an id, given or made up.
+        let has_id = |case: &&serde_json::Value| {
+            case["flag"] != "by_request" || !case["who"]["request"].is_null()
+        };
+        let cases = cases
+            .filter(|case| case["document"] == **name)
+            .filter(has_id);
+        let (mut lines, mut expected): (Vec<String>, Vec<String>) = cases.map(case).unzip();
+        assert!(lines.len() > 400, "{}", lines.len());
+        if name == "calm" {
+            for more in ["the rest", "the gate"] {
+                lines.push(more.to_owned());
+                expected.push(more.to_owned());
+            }
+        }
+        let mut child = Command::new(&program)
+            .arg(flags_file(folder, name, document.get()))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut input = child.stdin.take().expect("its input");
+        let text = lines.join("\n");
+        let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
+        let output = child.wait_with_output().expect("it ends");
+        let _ = writer.join();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {errors}");
+        let printed = said(&output);
+        for ((line, expected), printed) in lines.iter().zip(&expected).zip(printed.lines()) {
+            assert_eq!(printed, expected, "{name}: {line}");
+        }
+        assert_eq!(printed.lines().count(), expected.len(), "{name}");
+    }
 }

@@ -94,9 +94,9 @@ fn shown_commands_work() {
             exported.push_str(&format!("{line}; "));
             continue;
         }
-        // What other tests run: all tests, the shop, the benchmarks.
+        // What other tests run: all tests, the shop, the benchmarks, the packages' installation.
         let program = line.split(' ').next().unwrap_or_default();
-        if program == "tests/run" || program == "cargo" {
+        if ["tests/run", "cargo", "pip", "npm"].contains(&program) {
             assert!(top().join("tests/run").exists());
             continue;
         }

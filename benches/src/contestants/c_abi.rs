@@ -27,6 +27,12 @@ const ROWS: [(&str, &str); 4] = [
     (OFF_CALL, "off_call"),
 ];
 
+/// Rows of the table of flags.
+pub(crate) const FLAG: &str = "C: second read, by number";
+pub(crate) const FLAG_NAME: &str = "C: second read, by name";
+
+const FLAG_ROWS: [(&str, &str); 2] = [(FLAG, "flag"), (FLAG_NAME, "flag_name")];
+
 /// Where the children find the program.
 pub(crate) const PROGRAM: &str = "IOPROFILER_BENCHES_C";
 
@@ -65,18 +71,33 @@ pub(crate) fn build() -> Result<()> {
     if !compiled.success() {
         return Err(format!("compiling benches/c/spans.c: {compiled}").into());
     }
+    std::fs::write(flags_file(&program), super::flags::file())?;
     // SAFETY: the parent has one thread.
     unsafe { std::env::set_var(PROGRAM, program) };
     Ok(())
 }
 
-/// The contestants, if the program was built.
+/// Where the program finds its flags.
+fn flags_file(program: &Path) -> std::path::PathBuf {
+    program.with_extension("flags.json")
+}
+
+/// The contestants of the table of spans, if the program was built.
 pub(crate) fn spans() -> Result<Vec<Contestant>> {
+    contestants(&ROWS)
+}
+
+/// Those of the table of flags.
+pub(crate) fn flags() -> Result<Vec<Contestant>> {
+    contestants(&FLAG_ROWS)
+}
+
+fn contestants(rows: &'static [(&'static str, &'static str)]) -> Result<Vec<Contestant>> {
     let Some(program) = std::env::var_os(PROGRAM) else {
         return Ok(Vec::new());
     };
     let program = Rc::new(RefCell::new(Program::start(Path::new(&program))?));
-    let contestant = |(row, name): (&str, &'static str)| {
+    let contestant = |&(row, name): &(&'static str, &'static str)| {
         let program = Rc::clone(&program);
         Contestant::timed(row, super::SPANS as u64, move |batches| {
             program
@@ -85,7 +106,7 @@ pub(crate) fn spans() -> Result<Vec<Contestant>> {
                 .expect("the C program answers")
         })
     };
-    Ok(ROWS.into_iter().map(contestant).collect())
+    Ok(rows.iter().map(contestant).collect())
 }
 
 /// The running program.
@@ -98,6 +119,7 @@ struct Program {
 impl Program {
     fn start(path: &Path) -> Result<Self> {
         let mut child = Command::new(path)
+            .arg(flags_file(path))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -65,6 +65,11 @@ fn document(flags: usize) -> Document {
     document
 }
 
+/// The same as a file, for C.
+pub(crate) fn file() -> String {
+    flags::file::native_json(&document(500).flags)
+}
+
 fn profiler(flags: usize) -> Profiler {
     let profiler = Profiler::builder().build().expect("the defaults are right");
     profiler.set_flags(compile(document(flags)));

@@ -2,14 +2,15 @@
 
 use crate::gate::{self, ioprof_gate_decision, ioprof_gate_inputs};
 use crate::guard::{count_invalid, guard};
-use crate::profiler::{find, ioprof_profiler};
+use crate::profiler::{find, ioprof_options, ioprof_profiler};
 use crate::request::ioprof_request;
 use crate::sized::{self, Growable, elements};
 use crate::span::{ioprof_span, site};
 use crate::status::{
     IOPROF_ERR_ARGUMENT, IOPROF_ERR_HANDLE, IOPROF_ERR_PANIC, IOPROF_OK, ioprof_status,
 };
-use crate::text::{ioprof_text, text, write_out};
+use crate::text::{bytes, ioprof_text, text, write_out};
+use ioprofiler_core::ProfilerBuilder;
 use ioprofiler_core::flags::{DarkEnd, Decision, FlagId, Reason, State, Subject};
 use ioprofiler_core::handle::{RequestHandle, SpanHandle};
 use std::borrow::Cow;
@@ -99,6 +100,7 @@ pub struct ioprof_subject {
 unsafe impl Growable for ioprof_subject {}
 
 const MOST: usize = 64;
+const MOST_FILES: usize = 16;
 
 const REASON_SHIFT: u32 = 8;
 const VARIANT_SHIFT: u32 = 16;
@@ -163,10 +165,32 @@ pub unsafe extern "C" fn ioprof_flag_decide_name(
     length: usize,
     on_by_default: u32,
 ) -> ioprof_decision {
+    let handle = RequestHandle::from_bits(request);
+    // SAFETY: the host's promise, as the header states it.
+    let quick = std::str::from_utf8(unsafe { bytes(name, length) }).ok();
+    let before = quick
+        .and_then(FlagId::find)
+        .and_then(|flag| handle.try_decide(flag, on_by_default != 0));
+    match before {
+        Some(decision) => pack(decision),
+        // SAFETY: as above.
+        None => unsafe { decide_name(handle, name, length, on_by_default) },
+    }
+}
+
+/// # Safety
+/// As [`ioprof_flag_decide_name`].
+#[inline(never)]
+unsafe fn decide_name(
+    handle: RequestHandle,
+    name: *const c_char,
+    length: usize,
+    on_by_default: u32,
+) -> ioprof_decision {
     guard(on_by_default.min(1), || {
-        // SAFETY: the host's promise, as the header states it.
+        // SAFETY: the caller's promise.
         let flag = FlagId::intern(&unsafe { text(name, length) });
-        pack(RequestHandle::from_bits(request).decide(flag, on_by_default != 0))
+        pack(handle.decide(flag, on_by_default != 0))
     })
 }
 
@@ -388,6 +412,47 @@ pub unsafe extern "C" fn ioprof_gate_ask_flag(
                 profiler.gate().ask_flag(verdict, &request)
             })
         }
+    })
+}
+
+/// The files' options.
+///
+/// # Safety
+/// The pointers are as the header demands.
+pub(crate) unsafe fn configure(
+    builder: ProfilerBuilder,
+    options: &ioprof_options,
+) -> ProfilerBuilder {
+    // SAFETY: the caller's promise.
+    let (files, state_dir) = unsafe {
+        let files = elements(options.flag_files, options.flag_file_count, MOST_FILES);
+        let files: Vec<_> = files.filter_map(|file| file.text()).collect();
+        (files, options.state_dir.text())
+    };
+    let builder = builder
+        .flags(files.iter().map(|file| file.as_ref()))
+        .flags_required(options.flags_required != 0);
+    match state_dir {
+        Some(folder) => builder.state_dir(folder.as_ref()),
+        None => builder,
+    }
+}
+
+/// Looks at the flags' files now, on this thread, however long they are. What is wrong with them or
+/// doubtful goes into `problems`, a line each; gives the length that needs: 0 where all is well.
+/// For programs without a thread of the library, and for tests.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioprof_flags_reload(
+    profiler: ioprof_profiler,
+    problems: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard(0, || {
+        let found = find(profiler).map(ioprofiler_core::Profiler::reload_flags);
+        let lines = found.unwrap_or_default();
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        // SAFETY: the host's promise, as the header states it.
+        unsafe { write_out(&lines.join("\n"), problems, capacity) }
     })
 }
 

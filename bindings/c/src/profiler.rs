@@ -1,5 +1,6 @@
 //! The instance: options in, counters out.
 
+use crate::flags;
 use crate::guard::{self, count_invalid, guard};
 use crate::log;
 use crate::profile::details;
@@ -109,6 +110,17 @@ pub struct ioprof_options {
     pub access_log_details: u32,
     /// The longest that a compact note may be, in bytes, at most 1,000. Default 255.
     pub note_max_bytes: u32,
+    /// The files with the flags, TOML or JSON: later ones lie over earlier ones. They are looked at
+    /// once a second. Default: none.
+    pub flag_files: *const ioprof_text,
+    /// How many; at most 16.
+    pub flag_file_count: usize,
+    /// A folder for what outlives the process: the last good flags, and what each process goes by.
+    /// Made with mode 0700 where it is not there. Default: none.
+    pub state_dir: ioprof_text,
+    /// 1: fail where a flags file is missing or anything in it is wrong. Default 0: go on with
+    /// what is good.
+    pub flags_required: u32,
 }
 
 // SAFETY: integers, pointers, and an optional function.
@@ -338,7 +350,7 @@ unsafe fn builder(
         builder = builder.on_log(move |event| log.say(event));
     }
     // SAFETY: the caller's promise.
-    unsafe { log::configure(builder, options) }
+    unsafe { log::configure(flags::configure(builder, options), options) }
 }
 
 /// # Safety

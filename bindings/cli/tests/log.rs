@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use flate2::{Compression, write::GzEncoder};
-use ioprofiler::LogFormat;
 use ioprofiler::notes::Note;
 use ioprofiler::profile::ProfileData;
+use ioprofiler::{LogFormat, NoteFormat};
 use serde_json::{Value, json};
 
 /// A folder of its own, gone with the test.
@@ -247,6 +247,51 @@ fn a_log_with_notes_by_everything() {
         "{variant}"
     );
     assert!(variant.contains("(95 %: 4.9"), "{variant}");
+}
+
+/// A server's own line with a compact note in it: its fields are the line's.
+#[test]
+fn compact_notes_are_fields() {
+    let folder = Folder::new();
+    let format = NoteFormat::parse(NoteFormat::ETSY).unwrap();
+    let mut data = ProfileData::default();
+    data.app_ns = 373_846_000;
+    data.notes = vec![
+        Note::new("ab_ids", "6;12;14"),
+        Note::new("ab_variants", "0;0;1"),
+        Note::new("user_id", 5_020_244),
+        Note::new("memory", 8_912_896),
+    ];
+    let whole = format.write(&data);
+    let cut = format.max_bytes(20).unwrap().write(&data);
+    assert_eq!(whole, "6;12;14 0;0;1 5020244 8912896 373846");
+    assert_eq!(cut, "6;12;14 0;0;1 ~");
+    let server = |note: &str| {
+        format!(
+            "10.0.0.1 - - [23/Nov/2026:03:12:07 +0000] \"GET / HTTP/1.1\" 200 5 \"{note}\" 842158\n"
+        )
+    };
+    let log = folder.file("log", server(&whole) + &server(&cut) + &server("-"));
+    let fields = r#"%h %l %u %t "%r" %>s %b "%{ab_ids}n %{ab_variants}n %{user_id}n %{memory}n %{app_us}n" %D"#;
+    let report = read(&[
+        "--format",
+        fields,
+        "--of",
+        "app_us,memory,D",
+        "--by",
+        "test",
+        &log,
+    ]);
+    assert_eq!(
+        (&report["lines"], &report["malformed"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(report["without_reason"], 3);
+    let all = &group(&report, "all", "all")["values"];
+    assert_eq!(
+        (&all["app_us"]["max"], &all["D"]["max"]),
+        (&json!(373_846.0), &json!(842_158.0))
+    );
 }
 
 #[test]

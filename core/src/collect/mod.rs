@@ -9,7 +9,7 @@ pub mod sink;
 
 mod report;
 
-use crate::clock::Scale;
+use crate::clock::{self, Scale};
 use crate::flags::source::Looker;
 use crate::fork::{self, Forever};
 use crate::lane::process;
@@ -142,13 +142,8 @@ impl Collector {
             }
             return;
         }
-        let ended = ended(open, how);
         // The keep-decision: what nobody wants is put away at once, by dropping the hold.
-        if !self
-            .sinks
-            .iter()
-            .any(|(_, wants)| catch_unwind(|| wants(&ended)).unwrap_or(false))
-        {
+        if !self.any_wants(&ended(open, how)) {
             return;
         }
         let Some(here) = self.here() else { return };
@@ -163,6 +158,24 @@ impl Collector {
         }
         here.push(open.clone());
         self.wake_later(shared);
+    }
+
+    fn any_wants(&self, ended: &Ended) -> bool {
+        let wanted = |(_, wants): &SinkKind| catch_unwind(|| wants(ended)).unwrap_or(false);
+        self.sinks.iter().any(wanted)
+    }
+
+    /// Whether a request would be wanted, were it to end now.
+    pub(crate) fn is_wanted(&self, open: &Held, how: State, status: Option<u16>) -> bool {
+        if self.sinks.is_empty() {
+            return false;
+        }
+        let begun_at = open.slot.begun_at.load(Ordering::Relaxed);
+        self.any_wants(&Ended {
+            status: status.or(open.slot.status()),
+            page_ns: Scale::rough(begun_at, clock::ticks()),
+            ..ended(open, how)
+        })
     }
 
     /// Makes sure that somebody will look, without waking anybody.
@@ -187,6 +200,10 @@ impl Collector {
         {
             return;
         }
+        // Before the thread is there: it may say otherwise as soon as it runs.
+        if let Some(source) = &shared.source {
+            source.set_thread(here.generation);
+        }
         let spawned = fork::spawn_quietly(move || {
             while !here.stopped.load(Ordering::Acquire) {
                 self.tick(shared, here);
@@ -208,11 +225,10 @@ impl Collector {
             }
             here.thread.store(ENDED, Ordering::Release);
         });
-        if spawned {
+        if !spawned {
             if let Some(source) = &shared.source {
-                source.set_thread(here.generation);
+                source.set_thread(0);
             }
-        } else {
             // The next finished request tries again.
             here.thread.store(NO_THREAD, Ordering::Release);
         }

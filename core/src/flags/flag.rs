@@ -56,6 +56,13 @@ impl FlagId {
         Self(names::flag_in_code(name).unwrap_or(0))
     }
 
+    /// The number of a name that has one already. It calls nothing of the system.
+    #[inline]
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        names::find_flag(name).map(Self)
+    }
+
     /// From a number that a binding kept. Any number is allowed.
     #[must_use]
     pub const fn from_number(number: u32) -> Self {

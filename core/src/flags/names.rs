@@ -126,6 +126,12 @@ pub(crate) fn flag_in_code(name: &str) -> Option<u16> {
     FLAGS.find(name).or_else(|| unknown_flag(name))
 }
 
+/// The number of a flag that has one.
+#[inline(always)]
+pub(crate) fn find_flag(name: &str) -> Option<u16> {
+    FLAGS.find(name)
+}
+
 #[cold]
 fn unknown_flag(name: &str) -> Option<u16> {
     // Threads that come here at once may go over it by as many as they are.

@@ -18,6 +18,7 @@
 
 pub(crate) mod chunk;
 pub(crate) mod context;
+pub(crate) mod handed;
 pub(crate) mod process;
 pub(crate) mod read;
 pub(crate) mod site;
@@ -331,10 +332,12 @@ impl Lane {
             return Err(full(Limit::Spans));
         }
         // SAFETY: passed on.
-        unsafe { self.make_room_for_bytes(process, slot, detail, 1) }.ok_or(full(Limit::Memory))
+        unsafe { self.make_room_for_bytes(process, slot, detail, detail.len() as u64, 1) }
+            .ok_or(full(Limit::Memory))
     }
 
-    /// As [`Lane::make_room`], for so many records: one, or none for a text of an earlier one.
+    /// As [`Lane::make_room`], for so many records: one, or none for a text of an earlier one. The
+    /// bytes are the beginning of something `whole` bytes long, or all of it.
     ///
     /// # Safety
     /// The caller holds this lane, of this slot, and has settled.
@@ -343,9 +346,10 @@ impl Lane {
         process: Option<&'static Process>,
         slot: &'static Slot,
         bytes: &'a [u8],
+        whole: u64,
         records: u32,
     ) -> Option<(&'a [u8], bool)> {
-        let (kept, cut_from) = self.fit(slot, bytes);
+        let (kept, cut_from) = self.fit(slot, bytes, whole);
         let length = kept.len() as u32;
         let room = length + if cut_from.is_some() { 8 } else { 0 };
         // With room for a record, so that the chunk is good for the calls that follow.
@@ -393,7 +397,7 @@ impl Lane {
     }
 
     /// As much of a detail as may be kept, and its whole length where that is not all.
-    fn fit<'a>(&self, slot: &Slot, detail: &'a [u8]) -> (&'a [u8], Option<u64>) {
+    fn fit<'a>(&self, slot: &Slot, detail: &'a [u8], whole: u64) -> (&'a [u8], Option<u64>) {
         let mut kept = text::cut_bytes(detail, MAX_DETAIL);
         let wanted = kept.len() as u32;
         let spare = self.spare_bytes.get();
@@ -406,8 +410,8 @@ impl Lane {
                 kept = &[];
             }
         }
-        let cut = kept.len() < detail.len();
-        (kept, cut.then_some(detail.len() as u64))
+        let cut = (kept.len() as u64) < whole;
+        (kept, cut.then_some(whole))
     }
 
     /// Makes sure that so many bytes, records among them, fit into the current chunk, or a new one.
@@ -505,7 +509,27 @@ impl Lane {
     ) -> Option<(&'a [u8], bool)> {
         self.settle();
         // SAFETY: passed on.
-        unsafe { self.make_room_for_bytes(process::of(slot), slot, bytes, 0) }
+        unsafe { self.make_room_for_bytes(process::of(slot), slot, bytes, bytes.len() as u64, 0) }
+    }
+
+    /// As [`Lane::keep`], of bytes that are only the beginning of something `whole` bytes long.
+    ///
+    /// # Safety
+    /// As [`Lane::keep`].
+    pub(crate) unsafe fn keep_beginning(
+        &'static self,
+        slot: &'static Slot,
+        bytes: &[u8],
+        whole: u64,
+    ) -> Option<Text> {
+        self.settle();
+        // SAFETY: passed on; the room for what is kept was just made.
+        unsafe {
+            let (kept, cut) = self.make_room_for_bytes(process::of(slot), slot, bytes, whole, 0)?;
+            let back = self.make_back(kept.len());
+            chunk::copy(back, kept);
+            Some(self.text(back, kept.len(), cut))
+        }
     }
 
     /// Bytes that records and details take in the current chunk.

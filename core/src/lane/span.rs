@@ -280,7 +280,7 @@ fn count_late() {
 
 /// A lane of the request that this thread holds, or borrows from now on.
 #[inline(always)]
-fn lane_of(slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
+pub(crate) fn lane_of(slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
     context::with(|current| {
         if current.is_in(slot, generation) {
             current.lane.get()
@@ -383,7 +383,7 @@ fn is_leaf(number: u32) -> bool {
 
 /// The record of a number, whoever's it is by now.
 #[inline(always)]
-fn find(process: &Process, number: u32) -> Option<(&'static Chunk, &'static Record)> {
+pub(super) fn find(process: &Process, number: u32) -> Option<(&'static Chunk, &'static Record)> {
     let chunk = process.chunk(number >> 8)?;
     Some((chunk, chunk.record(number & 0xff)?))
 }
@@ -420,7 +420,7 @@ pub(crate) fn end_numbered(number: u32, generation: u32, outcome: Outcome) -> bo
 
 /// Whether a number is that of a published record of this generation's, so that one that was made
 /// up never takes a detail for a record.
-fn is_listed(chunk: &'static Chunk, number: u32, generation: u32) -> bool {
+pub(super) fn is_listed(chunk: &'static Chunk, number: u32, generation: u32) -> bool {
     chunk.generation.load(Ordering::Acquire) == generation && (number & 0xff) < chunk.readable().0
 }
 
@@ -444,7 +444,7 @@ impl Count {
     }
 }
 
-fn set_count(record: &Record, count: Count, value: u32) {
+pub(crate) fn set_count(record: &Record, count: Count, value: u32) {
     let (place, bit) = count.place(record);
     place.store(value, Ordering::Relaxed);
     // Only whoever owns the span says so, so nobody else changes it now.

@@ -3,7 +3,7 @@
 use super::{Request, What, build};
 use crate::clock::Scale;
 use crate::facts::Late;
-use crate::notes::NoteValue;
+use crate::notes::{Note, NoteValue};
 use std::sync::atomic::Ordering;
 
 impl Request {
@@ -27,6 +27,14 @@ impl Request {
         if let Some(live) = self.mine() {
             live.held.slot.note(live.generation, name, value.into());
         }
+    }
+
+    /// The notes that are set so far, in the order in which their names were: for an application's
+    /// own logger. Empty for no request.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Note> {
+        let facts = self.mine().and_then(|live| live.held.slot.facts());
+        facts.map(|facts| facts.notes.data()).unwrap_or_default()
     }
 
     /// The compact note of the request as it is now, in the profiler's

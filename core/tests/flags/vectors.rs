@@ -1,15 +1,13 @@
 //! The vectors that every language runs: made by `tests/vectors/make_flags.py`, from the
 //! specification alone.
 
-use ioprofiler::flags::{
-    self, BucketBy, Document, Enabled, FlagSpec, Share, Shed, Snapshot, Subject, compile,
-};
+use ioprofiler::flags::file::{self, Layer};
+use ioprofiler::flags::{self, Document, Snapshot, Subject, compile};
 use ioprofiler::{Facts, Profiler};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::marker::PhantomData;
 
 fn source() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/flags.json");
@@ -53,20 +51,6 @@ fn numbers() {
     }
 }
 
-/// Millionths of a percent, exactly, of `20.5` or `"33.333333%"`.
-fn share(value: &Value) -> Share {
-    let decimal = value.to_string();
-    let decimal = decimal.trim_matches('"').trim_end_matches('%');
-    let millionths = match decimal {
-        "1e-6" => 1,
-        decimal => {
-            let (whole, part) = decimal.split_once('.').unwrap_or((decimal, ""));
-            format!("{whole}{part:0<6}").parse().expect("a percentage")
-        }
-    };
-    Share::millionths(millionths).expect("at most 100 %")
-}
-
 fn pairs(value: &Value) -> Vec<(String, String)> {
     let pair = |(name, value): (&String, &Value)| (name.clone(), text(value).to_owned());
     value
@@ -75,116 +59,22 @@ fn pairs(value: &Value) -> Vec<(String, String)> {
         .unwrap_or_default()
 }
 
-/// An object in the order written, which `Value` does not keep.
-#[derive(Default)]
-struct Ordered<V>(Vec<(String, V)>);
-
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for Ordered<V> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Pairs<V>(PhantomData<V>);
-        impl<'de, V: Deserialize<'de>> Visitor<'de> for Pairs<V> {
-            type Value = Ordered<V>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered<V>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Ordered(pairs))
-            }
-        }
-        from.deserialize_map(Pairs(PhantomData))
-    }
-}
-
-#[derive(Deserialize)]
-struct File {
-    shed: Option<FileShed>,
-    flags: Ordered<FileFlag>,
-}
-
-#[derive(Deserialize)]
-struct FileShed {
-    from: u8,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FileFlag {
-    enabled: Option<FileEnabled>,
-    users: Ordered<String>,
-    groups: Ordered<String>,
-    variants: Ordered<u32>,
-    dark: Option<Value>,
-    bucket_by: Option<String>,
-    id: Option<u32>,
-    priority: Option<u8>,
-    salt: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum FileEnabled {
-    Shares(Ordered<Value>),
-    Word(Value),
-}
-
-fn enabled(value: Option<FileEnabled>) -> Enabled {
-    match value {
-        None => Enabled::default(),
-        Some(FileEnabled::Shares(shares)) => {
-            let one = |(variant, value): (String, Value)| (variant, share(&value));
-            Enabled::Shares(shares.0.into_iter().map(one).collect())
-        }
-        Some(FileEnabled::Word(value)) => match &value {
-            Value::Bool(true) => Enabled::on(),
-            Value::Bool(false) => Enabled::Off,
-            Value::String(word) if word == "off" => Enabled::Off,
-            Value::String(word) if !word.ends_with('%') => Enabled::All(word.clone()),
-            percentage => Enabled::share(share(percentage)),
-        },
-    }
-}
-
-fn flag((name, file): (String, FileFlag)) -> FlagSpec {
-    let mut flag = FlagSpec::new(name);
-    flag.enabled = enabled(file.enabled);
-    flag.users = file.users.0;
-    flag.groups = file.groups.0;
-    flag.variants = file.variants.0;
-    flag.dark = file.dark.as_ref().map(share);
-    flag.id = file.id;
-    flag.priority = file.priority;
-    flag.salt = file.salt;
-    flag.bucket_by = match file.bucket_by.as_deref() {
-        None => BucketBy::Any,
-        Some("visitor") => BucketBy::Visitor,
-        Some("user") => BucketBy::User,
-        Some("request") => BucketBy::Request,
-        Some(attribute) => BucketBy::Attribute(attribute.to_owned()),
-    };
-    flag
-}
-
+/// The vectors' documents, each as it stands there: the order of its keys counts.
 fn documents() -> HashMap<String, Document> {
     #[derive(Deserialize)]
-    struct Vectors {
-        documents: HashMap<String, File>,
+    struct Vectors<'a> {
+        #[serde(borrow)]
+        documents: HashMap<String, &'a RawValue>,
     }
-    let vectors: Vectors = serde_json::from_str(&source()).expect("the documents");
-    let document = |file: File| {
-        let mut document = Document::default();
-        document.shed = file.shed.map(|shed| Shed::from(shed.from));
-        document.flags = file.flags.0.into_iter().map(flag).collect();
-        document
+    let source = source();
+    let vectors: Vectors<'_> = serde_json::from_str(&source).expect("the documents");
+    let read = |(name, text): (String, &RawValue)| {
+        let layer = Layer::new(format!("{name}.json"), text.get());
+        let reading = file::read(&[layer], None);
+        assert_eq!(reading.problems, [], "{name}");
+        (name, reading.document)
     };
-    vectors
-        .documents
-        .into_iter()
-        .map(|(name, file)| (name, document(file)))
-        .collect()
+    vectors.documents.into_iter().map(read).collect()
 }
 
 fn expected(case: &Value) -> (String, Option<String>, String) {

@@ -1,11 +1,13 @@
 //! The access log's file: whole lines, rotation, and what cannot be written.
 
+use ioprofiler::log_format::read::read_line;
 use ioprofiler::{AccessLog, Facts, LogFormat, Profiler};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -167,6 +169,91 @@ fn a_full_disk_is_counted_and_not_felt() {
         assert!(profiler.flush(LONG));
         let stats = profiler.stats();
         assert_eq!((stats.log_written, stats.log_failed), (0, 10));
+    }
+}
+
+#[test]
+fn what_was_lost_is_said_once() {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&said);
+    let profiler = Profiler::builder()
+        .access_log(AccessLog::file("/dev/full", format()))
+        .on_log(move |event| {
+            heard
+                .lock()
+                .unwrap()
+                .push((event.kind, event.message.clone()))
+        })
+        .threadless(true)
+        .build()
+        .unwrap();
+    for number in 0..3 {
+        serve(&profiler, number);
+        assert!(profiler.flush(LONG));
+    }
+    let said = said.lock().unwrap();
+    let about_logs: Vec<&str> = said
+        .iter()
+        .filter(|(kind, _)| *kind == "log")
+        .map(|(_, message)| message.as_str())
+        .collect();
+    assert_eq!(
+        about_logs,
+        ["lines of the access log lost: they could not be written (1 times)"]
+    );
+}
+
+#[test]
+fn the_worst_notes_are_one_line_each_and_come_back() {
+    let folder = Folder::new();
+    let format = LogFormat::parse(r#"%m "%r" %{note}n %{visitor}n %>s"#).unwrap();
+    let profiler = profiler(AccessLog::file(folder.path("log"), format.clone()), true);
+    let every: String = (0..=0x10_ffff)
+        .step_by(61)
+        .filter_map(char::from_u32)
+        .collect();
+    let bytes: String = (0..=255_u8).map(char::from).collect();
+    let invalid = String::from_utf8_lossy(b"\xff\xfe broken \xc3").into_owned();
+    let mut values = vec![
+        bytes,
+        invalid,
+        "\r\nGET / HTTP/1.1\" 200 forged".to_owned(),
+        "%s %{x}n %%0A %".to_owned(),
+        "-".to_owned(),
+        "~".to_owned(),
+        " ".to_owned(),
+        "x".repeat(10 << 10),
+        "é".repeat(5 << 10),
+        "'\"\\`$(reboot)".to_owned(),
+    ];
+    let characters: Vec<char> = every.chars().collect();
+    values.extend(
+        characters
+            .chunks(200)
+            .map(|chunk| chunk.iter().collect::<String>()),
+    );
+    for value in &values {
+        let request = profiler.begin(&Facts::web("GET", value));
+        request.note("note", value);
+        request.set_visitor(value);
+        request.finish(200, 0);
+    }
+    assert!(profiler.flush(LONG));
+    let lines = folder.lines("log");
+    assert_eq!(lines.len(), values.len());
+    for (line, value) in lines.iter().zip(&values) {
+        let read = read_line(&format, line).unwrap();
+        let mut most = value.len().min(1_024);
+        while !value.is_char_boundary(most) {
+            most -= 1;
+        }
+        assert_eq!(
+            read[2].1.as_deref(),
+            Some(&value.as_bytes()[..most]),
+            "{line}"
+        );
+        assert_eq!(read[1].0, "%r");
+        assert_eq!(read[4].1.as_deref(), Some(b"200".as_slice()));
     }
 }
 

@@ -17,6 +17,7 @@ use super::file::{
     Content, LastGood, Layer, MAX_FILE, MAX_LAYERS, Problem, Reading, Severity, read,
 };
 use super::model::Document;
+use super::snapshot::Snapshot;
 use crate::clock;
 use crate::collect::LogEvent;
 use crate::error::Error;
@@ -108,7 +109,8 @@ impl Watching {
     /// As a child of a fork takes it over.
     fn inherited(&self) -> Self {
         Self {
-            pending: self.pending,
+            // Whether what was read was also taken, the child cannot know: it reads again, once.
+            pending: true,
             problems: self.problems.clone(),
             told: self.told.inherited(),
             ..Self::of(self.files.clone())
@@ -156,14 +158,25 @@ pub(crate) enum Looker {
 /// What a look brought.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
-    /// To be in force from now on.
+    /// What the first look brought, for the profiler that is being made.
     pub(crate) document: Option<Document>,
+    /// What came of it.
+    pub(crate) taken: Taken,
     /// To be said.
     pub(crate) events: Vec<LogEvent>,
     /// Somebody looked: what is in force is as new as this moment.
     pub(crate) looked: bool,
     /// What is wrong with the files now.
     pub(crate) problems: Vec<Problem>,
+}
+
+/// What came of taking a document.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// What was in force before, where something else is now.
+    pub(crate) before: Option<Arc<Snapshot>>,
+    /// Flags that could not be taken, and why.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Where flags come from, in counters.
@@ -230,7 +243,13 @@ impl Source {
         if let Some(mut good) = self.good.try_lock() {
             *good = restored.map(Arc::new);
         }
-        let look = self.look(Looker::Asked);
+        let mut first = None;
+        let take = |document| {
+            first = Some(document);
+            Taken::default()
+        };
+        let mut look = self.look(Looker::Asked, take);
+        look.document = first;
         if required {
             let errors = look.problems.iter();
             let errors: Vec<String> = errors
@@ -291,7 +310,10 @@ impl Source {
     }
 
     /// Looks at the files, if it is time and nobody else does.
-    pub(crate) fn look(&self, by: Looker) -> Look {
+    ///
+    /// What is new is taken by `take` before anybody else may look, so that it never replaces
+    /// something newer.
+    pub(crate) fn look(&self, by: Looker, take: impl FnOnce(Document) -> Taken) -> Look {
         let begun = Instant::now();
         let Some(here) = self.here() else {
             return Look::default();
@@ -311,6 +333,7 @@ impl Source {
         }
         let mut look = self.look_now(here, &mut watching, by);
         look.looked = true;
+        look.taken = look.document.take().map(take).unwrap_or_default();
         here.looked_at
             .store(clock::coarse_seconds(), Ordering::Relaxed);
         here.looks.fetch_add(1, Ordering::Relaxed);

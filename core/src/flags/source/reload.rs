@@ -1,6 +1,6 @@
 //! From the source into the profiler: at start, by a thread, by a page, when asked.
 
-use super::{Look, Looker, Source, SourceStats, Status};
+use super::{Look, Looker, Source, SourceStats, Status, Taken};
 use crate::category::{AsCategory as _, Category, Kind};
 use crate::collect::LogEvent;
 use crate::error::Error;
@@ -92,16 +92,23 @@ impl Shared {
         let Some(source) = &self.source else {
             return Vec::new();
         };
-        let looked = catch_unwind(AssertUnwindSafe(|| source.look(by)));
+        let take = |document| self.take_flags(document);
+        let looked = catch_unwind(AssertUnwindSafe(|| source.look(by, take)));
         let Ok(look) = looked else {
             self.collector.count_panic();
             return Vec::new();
         };
-        if let Some(document) = look.document {
-            self.take_flags(document);
-        }
         if look.looked {
             self.flags.looked();
+        }
+        let left_out = look.taken.left_out.into_iter();
+        self.say_of_flags(
+            left_out
+                .map(|problem| LogEvent::new("flags", problem))
+                .collect(),
+        );
+        if let Some(before) = look.taken.before {
+            self.say_what_changed(&before);
         }
         self.say_of_flags(look.events);
         source.tell(by, || self.status_of_flags());
@@ -109,16 +116,17 @@ impl Shared {
     }
 
     /// What stands in the files may be moved without saying anything else.
-    fn take_flags(&self, document: Document) {
+    fn take_flags(&self, document: Document) -> Taken {
         if *self.flags.load().snapshot.document() == document {
-            return;
+            return Taken::default();
         }
         let snapshot = compile(document);
-        let left_out = snapshot.problems().iter().take(5);
-        let events = left_out.map(|problem| LogEvent::new("flags", problem.clone()));
-        self.say_of_flags(events.collect());
+        let left_out = snapshot.problems().iter().take(5).cloned().collect();
         let before = self.flags.publish(std::sync::Arc::new(snapshot));
-        self.say_what_changed(&before);
+        Taken {
+            before: Some(before),
+            left_out,
+        }
     }
 
     fn say_what_changed(&self, before: &Snapshot) {

@@ -1,0 +1,14 @@
+'use strict'
+// What applications see. Documented in index.d.ts.
+
+const { Profiler, record } = require('./lib/profiler.js')
+const { Profile } = require('./lib/profile.js')
+const { Request, current } = require('./lib/request.js')
+const { Category, Span, scope, span } = require('./lib/span.js')
+
+/** A category made once, at start: `const shard = category('dbshard01', { dialect: 'mysql' })`. */
+function category(name, options) {
+  return new Category(name, options)
+}
+
+module.exports = { Profiler, Profile, Request, Category, Span, category, current, record, scope, span }

@@ -1,0 +1,21 @@
+'use strict'
+// Express 4 and 5: `app.use(profiler.express())`, first of all.
+
+const { storage } = require('../context.js')
+const { HttpObserver, visitOf } = require('../http.js')
+const { routeOf } = require('./express_route.js')
+
+function middleware(profiler) {
+  const observer = new HttpObserver(profiler)
+  return function ioprofiler(req, res, next) {
+    const known = visitOf(req)
+    const visit = known ?? observer.begin(req, res)
+    if (visit === null) return next()
+    visit.host = req
+    visit.route = () => routeOf(req)
+    if (known !== null) return next()
+    return storage.run(visit.request.root, next)
+  }
+}
+
+module.exports = { middleware }

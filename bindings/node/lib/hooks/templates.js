@@ -1,0 +1,87 @@
+'use strict'
+// Templates: ejs, pug, handlebars, nunjucks, and the views of Express. What a template includes while
+// it runs is nested; what pug includes when it compiles cannot be seen.
+
+const { isAbsolute, relative } = require('node:path')
+const { scope, Category } = require('../span.js')
+const { state, storage } = require('../context.js')
+
+const TEMPLATE = new Category('template', { kind: 'scope' })
+
+/** The view of Express whose engine runs now: its template is the same call. */
+let openView
+
+function nameOf(path) {
+  if (typeof path !== 'string' || path === '') return ''
+  if (!isAbsolute(path)) return path
+  const here = relative(process.cwd(), path)
+  return here.startsWith('..') ? path : here
+}
+
+function run(path, render) {
+  if (!state.on || storage.getStore() === undefined) return render()
+  if (path !== undefined && path === openView) {
+    openView = undefined
+    return render()
+  }
+  return scope(TEMPLATE, nameOf(path), render)
+}
+
+/** A compiled template that is a scope. */
+function observed(template, path) {
+  const wrapped = function (...args) {
+    return run(path, () => template.apply(this, args))
+  }
+  return Object.defineProperties(wrapped, Object.getOwnPropertyDescriptors(template))
+}
+
+function hookCompile(exports, wraps) {
+  wraps.wrap(exports, 'compile', (compile) => function (text, options, ...rest) {
+    const template = compile.call(this, text, options, ...rest)
+    return typeof template === 'function' ? observed(template, options?.filename) : template
+  })
+}
+
+function hookHandlebars(runtime, wraps) {
+  wraps.wrap(runtime, 'invokePartial', (invokePartial) => function (partial, context, options) {
+    return run(options?.name, () => invokePartial.call(this, partial, context, options))
+  })
+}
+
+function hookNunjucks({ Template }, wraps) {
+  wraps.wrap(Template.prototype, 'render', (render) => function (...args) {
+    return run(this.path ?? undefined, () => render.apply(this, args))
+  })
+}
+
+/** Its callback tells the end, and may come later. */
+function hookView(View, wraps) {
+  wraps.wrap(View.prototype, 'render', (render) => function (options, callback) {
+    if (!state.on || storage.getStore() === undefined || typeof callback !== 'function') return render.call(this, options, callback)
+    const outer = openView
+    openView = this.path
+    const call = scope(TEMPLATE, nameOf(this.path))
+    try {
+      return call.run(() => render.call(this, options, function (error, ...rest) {
+        call.end(error ? 'error' : 'ok')
+        return callback.call(this, error, ...rest)
+      }))
+    } catch (error) {
+      call.end('error')
+      throw error
+    } finally {
+      openView = outer
+    }
+  })
+}
+
+module.exports = {
+  name: 'templates',
+  packages: {
+    ejs: { 'lib/cjs/ejs.js': hookCompile, 'lib/ejs.js': hookCompile },
+    pug: { 'lib/index.js': hookCompile },
+    handlebars: { 'dist/cjs/handlebars/runtime.js': hookHandlebars },
+    nunjucks: { 'src/environment.js': hookNunjucks },
+    express: { 'lib/view.js': hookView },
+  },
+}

@@ -1,0 +1,187 @@
+'use strict'
+// Requests of node:http servers: begun by Node's own diagnostics channel, ended when the answer is
+// closed. No prototype is patched; an answer gets one own method, `writeHead`, to see its first byte
+// leave. What a request that asked gets besides is in answer.js.
+
+const { subscribe, unsubscribe } = require('node:diagnostics_channel')
+const { native } = require('./board.js')
+const { storage, state } = require('./context.js')
+const { Answer } = require('./answer.js')
+const { watchCallers } = require('./caller.js')
+
+const STARTED = 'http.server.request.start'
+const kVisit = Symbol('ioprofiler.visit')
+const MODEST_ID = /^[\w.:/+=@-]{1,128}$/
+
+/** One request to a server, and its answer. */
+class Visit {
+  constructor(profiler, request, req, res) {
+    this.profiler = profiler
+    this.request = request
+    this.req = req
+    this.res = res
+    this.socket = req.socket
+    /** What the gate's function is shown: the framework's own request, where there is one. */
+    this.host = req
+    /** Gives the route's template, once the answer is there. */
+    this.route = null
+    this.written = 0
+    this.answer = null
+  }
+
+  /** The head of the answer leaves. */
+  firstByte(status) {
+    this.written = this.socket?.bytesWritten ?? 0
+    this.request.firstByte(status)
+  }
+
+  end() {
+    const { req, res, request } = this
+    if (request.ended) return
+    const route = this.route?.()
+    if (route !== undefined && route !== null) request.setRoute(route)
+    request.end(res.statusCode, this.bytes(), !res.writableFinished)
+  }
+
+  /** Bytes of the answer's body that were sent. */
+  bytes() {
+    const { res, req } = this
+    if (!res.headersSent || req.method === 'HEAD' || res.statusCode === 204 || res.statusCode === 304) return 0
+    const length = Number(res.getHeader('content-length'))
+    if (res.writableFinished && length >= 0) return length
+    const sent = (this.socket?.bytesWritten ?? 0) - this.written - (res._header?.length ?? 0)
+    return Math.max(sent, 0)
+  }
+}
+
+function onClose() {
+  const visit = this[kVisit]
+  try {
+    visit.end()
+  } catch {
+    state.failures++
+  }
+}
+
+/** An answer's own `writeHead`: sees the first byte leave, and passes everything on. */
+function writeHead(...args) {
+  const visit = this[kVisit]
+  try {
+    if (visit.answer !== null && visit.answer.takesHead(args)) return this
+    visit.firstByte(typeof args[0] === 'number' ? args[0] : this.statusCode)
+  } catch {
+    state.failures++
+  }
+  return Object.getPrototypeOf(this).writeHead.apply(this, args)
+}
+
+/** Whether a request may concern the gate at all: most do not, and are looked at no further. */
+function mayAsk(req, parameter) {
+  const { headers, url } = req
+  if (url.includes(parameter) || headers['x-ioprofiler'] !== undefined) return true
+  const { cookie } = headers
+  return cookie !== undefined && cookie.includes('ioprofiler_ask')
+}
+
+/** Observes the requests of servers for a profiler. */
+class HttpObserver {
+  constructor(profiler) {
+    this.profiler = profiler
+    this.parameter = native.gateParameter(profiler.number)
+    this.onStart = ({ request, response }) => {
+      const visit = this.begin(request, response)
+      if (visit !== null) storage.enterWith(visit.request.root)
+    }
+  }
+
+  start() {
+    subscribe(STARTED, this.onStart)
+  }
+
+  stop() {
+    unsubscribe(STARTED, this.onStart)
+  }
+
+  /** Begins a visit; null where the request is observed already, or something went wrong. */
+  begin(req, res) {
+    if (req[kVisit] !== undefined) return null
+    try {
+      return this.#begin(req, res)
+    } catch {
+      state.failures++
+      return null
+    }
+  }
+
+  #begin(req, res) {
+    const asked = mayAsk(req, this.parameter) ? this.#asked(req) : null
+    const viewer = asked?.viewer ?? ''
+    const request = this.profiler.beginJoined(0, asked !== null, factsOf(req, viewer, this.profiler.options.requestIdHeader))
+    const visit = new Visit(this.profiler, request, req, res)
+    req[kVisit] = visit
+    res[kVisit] = visit
+    res.writeHead = writeHead
+    res.on('close', onClose)
+    if (asked !== null) {
+      if (asked.verdict === 'open') makeUnconditional(req)
+      watchCallers(request)
+      visit.answer = new Answer(visit, asked)
+    }
+    return visit
+  }
+
+  /** What the gate says at begin. Refusals are counted here, and are like not asking. */
+  #asked(req) {
+    const [, query] = splitUrl(req.url)
+    const { number, options } = this.profiler
+    const asked = native.gateAsked(number, query, req.headers.host, req.rawHeaders)
+    if (asked === null || asked === undefined) return null
+    if (asked.verdict === 'closed' || (asked.verdict === 'undecided' && options.predicate === null)) {
+      native.gateRefused(number, asked.reason)
+      return null
+    }
+    return asked
+  }
+}
+
+function splitUrl(url) {
+  const mark = url.indexOf('?')
+  return mark === -1 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)]
+}
+
+/** The facts that are known at begin, as the native part takes them. No HTTP header has a NUL. */
+function factsOf(req, viewer, idHeader) {
+  const [path, query] = splitUrl(req.url)
+  const { headers, socket } = req
+  const given = idHeader === null ? undefined : headers[idHeader]
+  const id = given !== undefined && MODEST_ID.test(given) ? given : ''
+  const scheme = socket?.encrypted ? 'https' : 'http'
+  return `${req.method}\0${path}\0${query}\0${scheme}\0${headers.host ?? ''}\0HTTP/${req.httpVersion}\0${socket?.remoteAddress ?? ''}\0${id}\0${headers.traceparent ?? ''}\0${viewer}`
+}
+
+/** Takes off what could turn the page that was asked about into a 304 or a part of it. */
+function makeUnconditional(req) {
+  const names = native.gateConditionalHeaders(req.method)
+  for (const name of names) delete req.headers[name]
+  const raw = req.rawHeaders
+  for (let index = raw.length - 2; index >= 0; index -= 2) {
+    if (names.includes(raw[index].toLowerCase())) raw.splice(index, 2)
+  }
+}
+
+/** The visit of a request, as Node or a framework has it; null for none. */
+function visitOf(req) {
+  return req[kVisit] ?? null
+}
+
+/** A listener whose requests are observed, also without the channel. */
+function listener(profiler, handler) {
+  const observer = new HttpObserver(profiler)
+  return function (req, res) {
+    const visit = observer.begin(req, res)
+    if (visit === null) return handler.call(this, req, res)
+    return storage.run(visit.request.root, () => handler.call(this, req, res))
+  }
+}
+
+module.exports = { HttpObserver, visitOf, listener }

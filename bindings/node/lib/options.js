@@ -1,0 +1,132 @@
+'use strict'
+// The constructor's options: checked here, so that a wrong one fails at once and says what is
+// allowed. What the core decides (ranges, the gate's ways) it says itself.
+
+const GATE_WAYS = ['token', 'this-machine', 'everyone']
+
+const NUMBERS = {
+  maxSpans: 'maxSpans',
+  maxDetailBytes: 'maxDetailBytes',
+  maxMemory: 'maxMemory',
+  maxLiveRequests: 'maxLiveRequests',
+  requestTtl: 'requestTtlMs',
+  jobTtl: 'jobTtlMs',
+}
+
+const KNOWN = new Set([
+  'record',
+  'gate',
+  'gateSecret',
+  'gateParameter',
+  'build',
+  'instrument',
+  'maxPage',
+  'bufferStreams',
+  'requestIdHeader',
+  'onLog',
+  'onProfile',
+  'threadless',
+  ...Object.keys(NUMBERS),
+])
+
+function wrong(option, value, allowed) {
+  let shown
+  try {
+    shown = typeof value === 'function' ? 'a function' : JSON.stringify(value)
+  } catch {
+    shown = typeof value
+  }
+  return new TypeError(`${option}: ${shown} is not allowed; ${allowed}`)
+}
+
+function optional(given, option, type, allowed) {
+  const value = given[option]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== type) throw wrong(option, value, allowed)
+  return value
+}
+
+/** The gate as the core takes it, and the host's own rule if there is one. */
+function gate(given) {
+  const ways = given === undefined || given === null ? [] : Array.isArray(given) ? given : [given]
+  let predicate = null
+  const words = []
+  for (const way of ways) {
+    if (typeof way === 'function') {
+      if (predicate !== null) throw wrong('gate', way, 'at most one function')
+      predicate = way
+      words.push('callable')
+    } else if (GATE_WAYS.includes(way)) {
+      words.push(way)
+    } else {
+      throw wrong('gate', way, `allowed: ${GATE_WAYS.map((word) => `"${word}"`).join(', ')}, a function, or a list of them`)
+    }
+  }
+  return { words: words.join(','), predicate }
+}
+
+function instrument(given) {
+  if (given === undefined || given === null || given === true) return true
+  if (given === false) return false
+  if (Array.isArray(given) && given.every((name) => typeof name === 'string')) {
+    const { names } = require('./hooks')
+    const unknown = given.find((name) => !names().includes(name))
+    if (unknown !== undefined) {
+      throw wrong('instrument', unknown, `libraries that can be hooked: ${names().join(', ')}`)
+    }
+    return given
+  }
+  throw wrong('instrument', given, 'true, false, or a list of libraries')
+}
+
+function check(given) {
+  if (given === null || typeof given !== 'object') throw wrong('options', given, 'an object')
+  for (const name of Object.keys(given)) {
+    if (!KNOWN.has(name)) throw new TypeError(`${name}: no such option; known: ${[...KNOWN].sort().join(', ')}`)
+  }
+  const { words, predicate } = gate(given.gate)
+  const secrets = given.gateSecret === undefined ? [] : [given.gateSecret].flat()
+  if (!secrets.every((secret) => typeof secret === 'string')) {
+    throw new TypeError('gateSecret: must be a string of 32 bytes at least, or a list of them')
+  }
+  const native = {
+    gate: words,
+    gateSecrets: secrets,
+    record: optional(given, 'record', 'string', '"always", "asked" or "off"'),
+    gateParameter: optional(given, 'gateParameter', 'string', 'a string'),
+    build: optional(given, 'build', 'string', 'a string'),
+    threadless: optional(given, 'threadless', 'boolean', 'true or false') ?? false,
+  }
+  for (const [option, name] of Object.entries(NUMBERS)) {
+    const value = optional(given, option, 'number', 'a number')
+    if (value !== undefined && (!Number.isInteger(value) || value < 0)) throw wrong(option, value, 'a whole number')
+    if (value !== undefined) native[name] = value
+  }
+  const maxPage = optional(given, 'maxPage', 'number', 'a number of bytes') ?? 4 << 20
+  if (!(maxPage >= 0)) throw wrong('maxPage', maxPage, 'a number of bytes')
+  return {
+    native,
+    predicate,
+    instrument: instrument(given.instrument),
+    maxPage,
+    bufferStreams: optional(given, 'bufferStreams', 'boolean', 'true or false') ?? false,
+    requestIdHeader: requestIdHeader(given.requestIdHeader),
+    onLog: optional(given, 'onLog', 'function', 'a function') ?? warn,
+    onProfile: optional(given, 'onProfile', 'function', 'a function') ?? null,
+  }
+}
+
+/** The header whose value becomes the request's id; null makes one up for each. */
+function requestIdHeader(given) {
+  if (given === null || given === false) return null
+  if (given === undefined) return 'x-request-id'
+  if (typeof given !== 'string') throw wrong('requestIdHeader', given, 'a header\'s name, or null')
+  return given.toLowerCase()
+}
+
+/** Node's own way to say something about a program. */
+function warn({ kind, message }) {
+  process.emitWarning(message, { type: 'IoprofilerWarning', code: `IOPROFILER_${kind.toUpperCase()}` })
+}
+
+module.exports = { check }

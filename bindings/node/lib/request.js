@@ -1,0 +1,181 @@
+'use strict'
+// One unit of work under observation, from its begin to its one end.
+
+const { native, answer } = require('./board.js')
+const { storage, Context, state } = require('./context.js')
+const { Recorder } = require('./recorder.js')
+const { Profile } = require('./profile.js')
+
+const FINISHED = 0
+const ABORTED = 1
+const FACTS = { route: 0, user: 1, visitor: 2, group: 3, viewer: 4, error: 5 }
+
+class Request {
+  /** Of a handle; for `Profiler.begin`. */
+  constructor(profiler, low, high) {
+    this.profiler = profiler
+    this.low = low
+    this.high = high
+    /** Where calls are taken down; null once it has ended, or where calls are not recorded. */
+    this.recorder = (low & 1) === 1 ? Recorder.take(low, high) : null
+    /** What runs in it and in no scope. */
+    this.root = new Context(this, 0, 0)
+    this.ended = false
+    this.profile = null
+  }
+
+  /** Whether it does nothing: the profiler could have no further request. */
+  get isNone() {
+    return this.low === 0 && this.high === 0
+  }
+
+  /** Whether its calls are recorded now. */
+  get isRecording() {
+    return this.recorder !== null
+  }
+
+  /** The host's id, else a made-up one of 32 hex digits; empty for none, and after the end. */
+  get id() {
+    return native.requestId(this.low, this.high)
+  }
+
+  /** Runs a function in this request; what it starts asynchronously stays in it. */
+  run(fn, ...args) {
+    return storage.run(this.root, fn, ...args)
+  }
+
+  /** A function that runs in this request whenever it is called. */
+  bind(fn) {
+    const root = this.root
+    return function (...args) {
+      return storage.run(root, () => fn.apply(this, args))
+    }
+  }
+
+  #fact(which, value) {
+    if (value === undefined || value === null || this.ended) return this
+    native.fact(this.low, this.high, which, String(value))
+    return this
+  }
+
+  /** The route's template: `/listing/:id`, never the raw path. */
+  setRoute(route) {
+    return this.#fact(FACTS.route, route)
+  }
+
+  /** The user's id. */
+  setUser(user) {
+    return this.#fact(FACTS.user, user)
+  }
+
+  /** The browser's id. */
+  setVisitor(visitor) {
+    return this.#fact(FACTS.visitor, visitor)
+  }
+
+  /** One more group of the user; at most 64. */
+  addGroup(group) {
+    return this.#fact(FACTS.group, group)
+  }
+
+  /** Who looks at the profile. */
+  setViewer(viewer) {
+    return this.#fact(FACTS.viewer, viewer)
+  }
+
+  /** What went wrong. */
+  setError(error) {
+    if (error === undefined || error === null) return this
+    return this.#fact(FACTS.error, messageOf(error))
+  }
+
+  /** The answer's first byte leaves: later calls are marked `after answer`. */
+  firstByte(status = 0) {
+    native.answered(this.low, this.high, status >>> 0)
+  }
+
+  /** What it has done so far. Any number of times. */
+  snapshot() {
+    if (this.ended) return this.profile ?? new Profile(native.requestSnapshot(0, 0), null)
+    if (this.recorder !== null) this.recorder.handOver()
+    return new Profile(native.requestSnapshot(this.low, this.high), null)
+  }
+
+  /** Ends it, once; gives its profile. Later calls change nothing, and give the same. */
+  finish(status = 0, bytes = 0) {
+    return this.#finishWith(FINISHED, status, bytes)
+  }
+
+  /** Ends it: the client left before the answer was whole. */
+  abort(status = 0, bytes = 0) {
+    return this.#finishWith(ABORTED, status, bytes)
+  }
+
+  #finishWith(how, status, bytes) {
+    if (this.ended) return this.profile ?? new Profile(native.requestSnapshot(0, 0), null)
+    const recorder = this.recorder
+    // Where a sink will read it on a thread of ours, the calls must be there before the end.
+    native.finish(this.low, this.high, how, status, bytes, 2)
+    if (recorder !== null && answer[0] === 1) recorder.handOver()
+    const held = native.requestFinish(this.low, this.high, how, status, bytes)
+    this.#close()
+    if (recorder !== null) recorder.keep()
+    this.profile = new Profile(held, recorder)
+    this.profiler.ended(this, this.profile)
+    return this.profile
+  }
+
+  /** Ends it without making a profile: the cheapest, and all that a web server needs. */
+  end(status = 0, bytes = 0, aborted = false) {
+    if (this.ended) return
+    if (this.profiler.wantsProfiles) {
+      this.#finishWith(aborted ? ABORTED : FINISHED, status, bytes)
+      return
+    }
+    const recorder = this.recorder
+    const how = aborted ? ABORTED : FINISHED
+    native.finish(this.low, this.high, how, status, bytes, 0)
+    if (answer[0] === 1) {
+      if (recorder !== null) recorder.handOver()
+      native.finish(this.low, this.high, how, status, bytes, 1)
+    }
+    this.#close()
+    if (recorder !== null) recorder.release()
+  }
+
+  #close() {
+    this.ended = true
+    this.recorder = null
+    this.profiler.forget(this)
+  }
+
+  /** Begins a job that knows this request as its parent, and outlives it. */
+  detach(name) {
+    if (this.ended) return this.profiler.begin({ kind: 'job', name })
+    const [low, high] = native.requestDetach(this.low, this.high, String(name))
+    return this.profiler.adopt(low, high)
+  }
+
+  /** Ends a call of it. */
+  endCall(index, outcome) {
+    const recorder = this.recorder
+    if (recorder === null) state.late++
+    else recorder.end(index, outcome)
+  }
+}
+
+function messageOf(error) {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  } catch {
+    return 'error'
+  }
+}
+
+/** The request that the running code is in, if there is one. */
+function current() {
+  const context = storage.getStore()
+  return context === undefined || context.request.ended ? undefined : context.request
+}
+
+module.exports = { Request, current, messageOf }

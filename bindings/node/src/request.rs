@@ -1,0 +1,115 @@
+//! Requests by their handles' halves: facts, the answer, the end.
+
+use crate::profile::{Held, held};
+use crate::raw::Call;
+use ioprofiler_core::handle::RequestHandle;
+use ioprofiler_core::{Request, State};
+use napi::bindgen_prelude::External;
+use napi_derive::napi;
+use std::borrow::Cow;
+
+const FINISHED: u32 = 0;
+const ANYWAY: u32 = 1;
+const ONLY_ASK: u32 = 2;
+
+/// The request of a handle's halves.
+pub(crate) fn find(low: u32, high: u32) -> Request {
+    RequestHandle::from_bits(u64::from(low) | (u64::from(high) << 32)).request()
+}
+
+fn status(number: u32) -> Option<u16> {
+    u16::try_from(number).ok().filter(|&status| status != 0)
+}
+
+/// Bytes as JavaScript counts them; saturates.
+fn bytes(number: f64) -> u64 {
+    number as u64
+}
+
+/// `finish(low, high, how, status, bytes, mode)`: ends the request; `how` is 0, or 1 where the
+/// client left. Answers 1, and ends nothing, where somebody wants the profile, and its calls are to
+/// be handed over first; mode 1 says that they were, mode 2 only asks.
+pub(crate) fn finish(call: &Call) {
+    let request = call.request().request();
+    let (how, number) = (call.u32(2), call.u32(3));
+    let state = if how == FINISHED {
+        State::Finished
+    } else {
+        State::Aborted
+    };
+    let mode = call.u32(5);
+    let wanted = mode != ANYWAY && request.is_wanted(state, status(number));
+    call.answer(u32::from(wanted));
+    if !wanted && mode != ONLY_ASK {
+        drop(end(&request, how, number, call.f64(4)));
+    }
+}
+
+fn end(request: &Request, how: u32, number: u32, sent: f64) -> ioprofiler_core::Profile {
+    if how == FINISHED {
+        request.finish(status(number).unwrap_or_default(), bytes(sent))
+    } else {
+        request.abort(status(number), bytes(sent))
+    }
+}
+
+/// `fact(low, high, which, text)`: says something about the request that was not known at begin.
+pub(crate) fn fact(call: &Call) {
+    let request = call.request().request();
+    call.with_text(3, |text| {
+        let text = String::from_utf8_lossy(text);
+        match call.u32(2) {
+            0 => request.set_route(&text),
+            1 => request.set_user(&text),
+            2 => request.set_visitor(&text),
+            3 => request.add_group(&text),
+            4 => request.set_viewer(&text),
+            _ => request.set_error(&text),
+        }
+    });
+}
+
+/// `answered(low, high, status)`: the answer's first byte leaves.
+pub(crate) fn answered(call: &Call) {
+    let request = call.request().request();
+    if let Some(status) = status(call.u32(2)) {
+        request.set_status(status);
+    }
+    request.first_byte();
+}
+
+/// The request's id; empty for none.
+#[napi(catch_unwind)]
+pub fn request_id(low: u32, high: u32) -> String {
+    find(low, high).id()
+}
+
+/// What the request has done so far, as far as it was handed over.
+#[napi(catch_unwind)]
+pub fn request_snapshot(low: u32, high: u32) -> External<Held> {
+    held(find(low, high).snapshot())
+}
+
+/// Ends the request; gives its profile.
+#[napi(catch_unwind)]
+pub fn request_finish(low: u32, high: u32, how: u32, status: u32, bytes: f64) -> External<Held> {
+    held(end(&find(low, high), how, status, bytes))
+}
+
+/// Begins a job that knows this request as its parent: its handle's halves.
+#[napi(catch_unwind)]
+pub fn request_detach(low: u32, high: u32, name: String) -> Vec<u32> {
+    let job = RequestHandle::new(find(low, high).detach(&name)).to_bits();
+    vec![job as u32, (job >> 32) as u32]
+}
+
+/// Calls that JavaScript saw outside any request, and after the end of theirs.
+#[napi(catch_unwind)]
+pub fn count_missed(outside: u32, late: u32) {
+    ioprofiler_core::handed::count_missed(u64::from(outside), u64::from(late));
+}
+
+/// The parts of a string that was joined with NULs, lossily.
+pub(crate) fn fields(joined: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+    joined.split(|&byte| byte == 0).map(String::from_utf8_lossy)
+}

@@ -1,0 +1,119 @@
+// pg on a real PostgreSQL.
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import pg from 'pg'
+import Cursor from 'pg-cursor'
+import { span } from 'ioprofiler'
+import { needs, postgresql } from './support/servers.mjs'
+import { brief, callsOf, interleaved, profiler } from './support/requests.mjs'
+
+describe('pg', { skip: needs('postgres', 'initdb') }, () => {
+  let options
+  let pool
+  before(async () => {
+    options = await postgresql()
+    pool = new pg.Pool({ ...options, max: 1 })
+  })
+  after(() => pool.end())
+
+  const ask = (client, text, values) => new Promise((resolve, reject) => client.query(text, values, (error, result) => (error ? reject(error) : resolve(result))))
+
+  test('it is hooked, and says so', () => {
+    assert.ok(profiler.hooks.some(({ name, hooked }) => /^pg \d/.test(name) && hooked))
+  })
+
+  test('queries of all kinds are calls, with rows and outcome', async () => {
+    const { calls } = await callsOf(async () => {
+      await pool.query('SELECT generate_series(1, 3)')
+      await pool.query({ text: 'SELECT $1::int', values: [5] })
+      await pool.query({ name: 'again', text: 'SELECT $1::text', values: ['x'] })
+      await ask(pool, 'SELECT $1::int AS called', [1])
+      await assert.rejects(pool.query('SELECT nonsense'), /nonsense/)
+      await assert.rejects(ask(pool, 'SELECT more nonsense'), /more/)
+      const client = await pool.connect()
+      const results = await client.query('SELECT 1; SELECT generate_series(1, 4)')
+      assert.equal(results.length, 2)
+      const cursor = client.query(new Cursor('SELECT generate_series(1, 100)'))
+      assert.equal((await cursor.read(10)).length, 10)
+      await cursor.close()
+      const query = new pg.Query('SELECT 7 AS seven')
+      client.query(query)
+      await new Promise((resolve) => query.on('end', resolve))
+      client.release()
+    })
+    assert.deepEqual(brief(calls), [
+      'pg SELECT generate_series(1, 3) ok',
+      'pg SELECT $1::int ok',
+      'pg SELECT $1::text ok',
+      'pg SELECT $1::int AS called ok',
+      'pg SELECT nonsense error',
+      'pg SELECT more nonsense error',
+      'pg SELECT 1; SELECT generate_series(1, 4) ok',
+      'pg SELECT generate_series(1, 100) ok',
+      'pg SELECT 7 AS seven ok',
+    ])
+    assert.deepEqual([calls[0].rows, calls[1].rows, calls[6].rows], [3, 1, 5])
+    assert.equal(calls[0].target, `127.0.0.1:${options.port}/shop`)
+  })
+
+  test('a busy pool of one: each query is its own request\'s', async () => {
+    const details = await interleaved(20, async (index) => {
+      await pool.query(`SELECT pg_sleep(0.002), '${index} a'`)
+      await ask(pool, `SELECT '${index} b'`)
+      const client = await pool.connect()
+      await client.query(`SELECT '${index} c'`)
+      client.release()
+      // What runs in a callback is the request's too.
+      await new Promise((resolve, reject) => pool.query(`SELECT '${index} d'`, (error) => (error ? reject(error) : pool.query(`SELECT '${index} e'`, resolve))))
+    })
+    details.forEach((own, index) => {
+      assert.deepEqual(own, [`SELECT pg_sleep(0.002), '${index} a'`, ...['b', 'c', 'd', 'e'].map((letter) => `SELECT '${index} ${letter}'`)])
+    })
+  })
+
+  test('10,000 interleaved requests over pools of 1 and 10', async () => {
+    for (const max of [1, 10]) {
+      const busy = new pg.Pool({ ...options, max })
+      const details = await interleaved(5_000, (index) => Promise.all([busy.query(`SELECT ${index}`), busy.query('SELECT $1::int', [index])]))
+      details.forEach((own, index) => assert.deepEqual(own.sort(), ['SELECT $1::int', `SELECT ${index}`]))
+      await busy.end()
+    }
+  })
+
+  test('a call that the application marks has the query\'s detail', async () => {
+    const { calls } = await callsOf(async () => {
+      await span('dbshard01', 'find listing', () => pool.query('SELECT 1'))
+      await span('dbshard01', 'find listing', async () => pool.query('SELECT 2'))
+    })
+    assert.deepEqual(brief(calls), ['dbshard01 SELECT 1 ok', 'dbshard01 SELECT 2 ok'])
+  })
+
+  test('a busy pool keeps a marked call and its query one', async () => {
+    const details = await interleaved(5, (index) => span('dbshard01', 'find', () => pool.query(`SELECT ${index}`)))
+    assert.deepEqual(details, [['SELECT 0'], ['SELECT 1'], ['SELECT 2'], ['SELECT 3'], ['SELECT 4']])
+  })
+
+  test('as many calls as the server counted', async () => {
+    const admin = new pg.Client(options)
+    await admin.connect()
+    const { calls } = await callsOf(async () => {
+      const client = await pool.connect()
+      await client.query('SET application_name = counted')
+      for (let i = 0; i < 30; i++) await client.query('SELECT 1')
+      client.release()
+    })
+    assert.equal(calls.length, 31)
+    await admin.end()
+  })
+
+  test('undone, it is as it was', async () => {
+    const hooked = pg.Client.prototype.query
+    profiler.uninstrument()
+    assert.notEqual(pg.Client.prototype.query, hooked)
+    const { calls } = await callsOf(() => pool.query('SELECT 1'))
+    assert.deepEqual(calls, [])
+    profiler.instrument()
+    assert.equal((await callsOf(() => pool.query('SELECT 1'))).calls.length, 1)
+  })
+})

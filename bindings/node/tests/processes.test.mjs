@@ -1,0 +1,83 @@
+// Worker threads, clusters, and processes that end in the middle of things.
+
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { Profiler, span } from 'ioprofiler'
+import { request } from './support/raw.mjs'
+
+const folder = join(dirname(fileURLToPath(import.meta.url)), 'support', 'workers')
+const file = (name) => join(folder, name)
+
+async function runWorker(number, end) {
+  const worker = new Worker(file('worker.mjs'), { workerData: { number, end } })
+  worker.on('error', () => {})
+  const exited = new Promise((resolve) => worker.once('exit', resolve))
+  const [message] = await once(worker, 'message')
+  if (end === 'busy') await sleep(1)
+  if (end !== undefined && end !== 'throw') await worker.terminate()
+  await exited
+  return message
+}
+
+test('worker threads are made and ended, 20 in a loop, in every way', async () => {
+  const profiler = new Profiler({ instrument: false })
+  for (let number = 0; number < 20; number++) {
+    const end = [undefined, 'throw', 'busy', 'idle'][number % 4]
+    assert.deepEqual(await runWorker(number, end), { calls: 100, path: `worker ${number}` })
+  }
+  // The main thread's requests are none the worse.
+  const mine = profiler.begin({ path: '/' })
+  mine.run(() => span('db', 'SELECT 1', () => {}))
+  assert.equal(mine.finish().data.calls.length, 1)
+})
+
+test('worker threads record at the same time, and no one sees another\'s calls', async () => {
+  const messages = await Promise.all(Array.from({ length: 8 }, (_, number) => runWorker(number)))
+  messages.forEach((message, number) => assert.deepEqual(message, { calls: 100, path: `worker ${number}` }))
+})
+
+test('the addon is loaded only in workers, and unloaded with them', async () => {
+  const script = `
+    const { Worker } = require('node:worker_threads')
+    const next = (number) => number === 10 ? console.log('done') : new Worker(${JSON.stringify(file('worker.mjs'))}, { workerData: { number } }).on('exit', () => next(number + 1))
+    next(0)`
+  const { stdout } = await run(['-e', script])
+  assert.equal(stdout, 'done\n')
+})
+
+function run(args) {
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { cwd: folder, timeout: 60_000 }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, signal: error?.signal ?? null, stdout, stderr }))
+  })
+}
+
+test('a process ends as it would without us, with what was finished counted', async () => {
+  const cases = [['', 0], ['exit', 3], ['throw', 1]]
+  for (const [how, code] of cases) {
+    const ended = await run([file('exit.mjs'), how])
+    assert.deepEqual([ended.code, ended.signal, ended.stdout], [code, null, 'finished 1000\n'], how)
+  }
+  assert.equal((await run([file('exit.mjs'), 'term'])).signal, 'SIGTERM')
+})
+
+test('a cluster: each worker shows its own request', async (t) => {
+  const primary = spawn(process.execPath, [file('cluster.mjs')], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.after(() => primary.kill('SIGKILL'))
+  const [port] = await once(primary.stdout, 'data')
+  const seen = new Set()
+  for (let i = 0; i < 10; i++) {
+    const { headers, body } = await request(Number(port), '/?ioprofiler=text')
+    assert.match(body, new RegExp(`\\[db\\] .* of ${headers['x-pid']} .*TOTAL CALLS +1`, 's'))
+    seen.add(headers['x-pid'])
+  }
+  assert.equal(seen.size, 2)
+  primary.stdin.end()
+  const [code] = await once(primary, 'exit')
+  assert.equal(code, 0)
+})

@@ -1,0 +1,54 @@
+// Compiled by `tsc --strict`, never run: the interface as TypeScript sees it.
+
+import http from 'node:http'
+import ioprofiler, { Profiler, Profile, Span, category, current, record, scope, span, type LogEvent } from 'ioprofiler'
+
+const profiler = new Profiler({
+  record: 'always',
+  gate: ['token', (req) => req.user?.isStaff],
+  gateSecret: 'x'.repeat(32),
+  onLog: (event: LogEvent) => event.message.length,
+  onProfile: (profile: Profile) => profile.text(),
+  instrument: ['pg'],
+  requestIdHeader: null,
+})
+
+const shard = category('dbshard01', { dialect: 'mysql' })
+const five: number = span(shard, 'SELECT 5', () => 5)
+const rows: Promise<string[]> = span('db', 'SELECT 1', async (call) => {
+  call.rows(1).target('db07').hits(1)
+  return ['a']
+})
+const text: string = scope('template', 'x.html', () => 'html')
+
+function manual(): void {
+  using call = span('db', 'SELECT 1')
+  const same: Span = call.bytes(5)
+  same.end('error')
+}
+
+async function job(): Promise<number> {
+  const { result, profile } = await record(async () => 5)
+  profile.assertCalls('pg', { max: 5 }).assertCalls('redis', 0)
+  const request = profiler.begin({ kind: 'job', name: 'mail' })
+  const done: number = await request.run(async (number: number) => number, 5)
+  request.setRoute('/x').setUser(5).setError(new Error('x'))
+  const calls: string[] = request.finish(200, 5).data.calls.map((call) => call.detail)
+  current()?.detach('later').end()
+  return result + done + calls.length + (await profiler.job('x', () => 5))
+}
+
+http.createServer(profiler.listener((req, res) => res.end(req.url)))
+const cookie: string = profiler.grant('rasmus', { host: 'etsy.example' })
+profiler.recording = 'asked'
+
+// @ts-expect-error: no such mode
+profiler.recording = 'sometimes'
+// @ts-expect-error: no such option
+new Profiler({ recrod: 'always' })
+// @ts-expect-error: requests are begun by a profiler
+new ioprofiler.Request()
+// @ts-expect-error: a dialect that does not exist
+category('x', { dialect: 'klingon' })
+
+export { five, rows, text, manual, job, cookie }

@@ -1,0 +1,358 @@
+"""The instance: options in, requests out."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+
+from ioprofiler import _native
+from ioprofiler._flags import Decision
+
+# Not from typing, and other modules further down: importing ioprofiler shall cost nothing.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable
+    from typing import Any, Literal
+
+    from ioprofiler.web.asgi import AsgiApp
+    from ioprofiler.web.wsgi import WsgiApp
+
+    Gate = str | Callable[[Any], object]
+
+_profilers: weakref.WeakSet[Profiler] = weakref.WeakSet()
+
+#: How long an exiting process waits for what it has not handed over yet, in seconds.
+EXIT_DEADLINE = 0.2
+
+
+class Profiler:
+    """A profiler: what a process, or one application in it, records with. Make one at start.
+
+    gate
+        Who may see a profile: `"token"`, `"this-machine"`, `"everyone"`, a callable that gets the
+        framework's request, or several of these in a list, any of which opens. Nobody, by default.
+        A callable is asked only if the request asked, after the application has handled it; what it
+        raises is a no.
+    gate_secret, gate_secret_files
+        For `"token"`: the operator's secret (32 bytes at least), or the files that hold it; two at
+        most, for rotation.
+    gate_parameter
+        The query's parameter that asks, instead of `ioprofiler`.
+    instrument
+        True hooks the libraries that are installed, whether imported before or later; a list of
+        names only those; False none.
+    params
+        Of statements in requests that asked: `"types"` of their parameters, their `"values"`, or
+        `"none"`.
+    categories
+        Names for servers: `{"127.0.0.1:5432/shop": "dbshard01"}`; see `instrument` in the manual.
+    flags, flags_required, state_dir
+        The files with the flags, TOML or JSON, later ones over earlier ones; they are looked at once
+        a second, and what was good stays in force. `flags_required` makes a missing or wrong file
+        an error at start. In the folder `state_dir` (made with mode 0700) outlives the process what
+        it went by.
+    flag_context
+        Says who a request is about, before its first flag is decided: gets the framework's request,
+        answers `{"user": …, "visitor": …, "groups": […], "any_attribute": …}`.
+    record
+        `"always"`, `"asked"` (only requests that ask record their calls) or `"off"`.
+    access_log, access_log_format, access_log_time_zone, access_log_server_name, access_log_details
+        Where a line of each finished request goes: a file, `"stdout"`, `"stderr"`, or `"host"` for the
+        logger `ioprofiler.access`; in the language of Apache's LogFormat, `common`, `combined` or
+        `json`. JSON lines mask query values and errors, unless their details are `"full"`.
+    note_format, note_max_bytes, note_header
+        The compact note that a server puts into its own line (`"%{ab_ids}n %{user_id}n %{app_us}n"`),
+        and the answer's header that carries it to a server in front, which should take it off.
+    max_page, buffer_streams
+        The largest page, in bytes, that is held back to carry the panel; whether one of unknown
+        length may be.
+    max_spans, max_detail_bytes, max_memory, max_live_requests, request_ttl, job_ttl
+        Limits: calls that one request lists, bytes of details it keeps, bytes of all live requests,
+        live requests, and after how many seconds an unfinished page or job is abandoned.
+    build
+        The application's build, shown in profiles.
+
+    A wrong option raises `OptionError`. The methods can be called from any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: Gate | Iterable[Gate] = (),
+        gate_secret: str | bytes | Iterable[str | bytes] = (),
+        gate_secret_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+        gate_parameter: str | None = None,
+        instrument: bool | Iterable[str] = True,
+        params: Literal["none", "types", "values"] = "types",
+        categories: dict[str, str] | None = None,
+        flags: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+        flags_required: bool = False,
+        state_dir: str | os.PathLike[str] | None = None,
+        flag_context: Callable[[Any], object] | None = None,
+        record: Literal["always", "asked", "off"] = "always",
+        access_log: str | None = None,
+        access_log_format: str = "combined",
+        access_log_time_zone: str | None = None,
+        access_log_server_name: str | None = None,
+        access_log_details: Literal["fingerprint", "full"] = "fingerprint",
+        note_format: str | None = None,
+        note_max_bytes: int | None = None,
+        note_header: str | None = None,
+        max_page: int = 4 << 20,
+        buffer_streams: bool = False,
+        build: str | None = None,
+        max_spans: int = 2_000,
+        max_detail_bytes: int = 256 << 10,
+        max_memory: int = 64 << 20,
+        max_live_requests: int = 10_000,
+        request_ttl: float = 15 * 60,
+        job_ttl: float = 24 * 60 * 60,
+        threadless: bool = False,
+        manual_clock: bool = False,
+    ) -> None:
+        ways, self._callables = _gate_of(gate)
+        if params not in ("none", "types", "values"):
+            raise _native.OptionError(f'params: {params!r} is not one of "none", "types", "values"')
+        if flag_context is not None and not callable(flag_context):
+            raise _native.OptionError(f"flag_context: {flag_context!r} cannot be called")
+        for name, value in (("max_page", max_page), ("max_spans", max_spans)):
+            if not isinstance(value, int) or value < 1:
+                raise _native.OptionError(f"{name}: {value!r} is not a number from 1 on")
+        self._native = _native.Profiler(
+            record=record,
+            gate=", ".join(ways),
+            gate_secrets=_secrets_of(gate_secret),
+            gate_secret_files=_paths_of(gate_secret_files),
+            gate_parameter=gate_parameter,
+            build_id=build,
+            max_spans=max_spans,
+            max_detail_bytes=max_detail_bytes,
+            max_memory=max_memory,
+            max_live_requests=max_live_requests,
+            request_ttl=request_ttl,
+            job_ttl=job_ttl,
+            threadless=threadless,
+            manual_clock=manual_clock,
+            flags=_paths_of(flags),
+            state_dir=None if state_dir is None else os.fspath(state_dir),
+            flags_required=flags_required,
+            logs={
+                "access_log": access_log,
+                "access_log_format": access_log_format,
+                "access_log_time_zone": access_log_time_zone,
+                "access_log_server_name": access_log_server_name,
+                "access_log_details": access_log_details,
+                "note_format": note_format,
+                "note_max_bytes": note_max_bytes,
+            },
+        )
+        self._flag_context = flag_context
+        self._has_note = self._native.has_note
+        self._note_header = note_header if self._has_note else None
+        self._wants_answer_headers = self._native.wants_answer_headers
+        self._touches_headers = self._wants_answer_headers or self._note_header is not None
+        self._logs_itself = access_log == "host"
+        self._max_page = max_page
+        self._buffer_streams = buffer_streams
+        if not _profilers:
+            atexit.register(_at_exit)
+        _profilers.add(self)
+        self._heard()
+        if instrument is not False:
+            from ioprofiler import hooks
+
+            names = None if instrument is True else list(instrument)
+            hooks.configure(params=params, categories=categories)
+            hooks.install(names, self)
+
+    # ---- requests
+
+    def job(self, name: str, *, asked: bool = False) -> _native.Request:
+        """Begins work in the background: `with profiler.job("nightly"): …` finishes it too."""
+        return self._native.begin("job", name, asked)
+
+    def command(self, name: str, *, asked: bool = False) -> _native.Request:
+        """As `job`, for a command on the command line."""
+        return self._native.begin("command", name, asked)
+
+    # ---- web servers
+
+    def wsgi(self, app: WsgiApp) -> WsgiApp:
+        """A WSGI application whose requests are observed."""
+        from ioprofiler.web.wsgi import WsgiMiddleware
+
+        return WsgiMiddleware(app, self)
+
+    def asgi(self, app: AsgiApp) -> AsgiApp:
+        """An ASGI application whose requests are observed; lifespan and websockets pass."""
+        from ioprofiler.web.asgi import AsgiMiddleware
+
+        return AsgiMiddleware(app, self)
+
+    # ---- switches and numbers
+
+    @property
+    def record(self) -> str:
+        """`always`, `asked` or `off`."""
+        return self._native.record
+
+    @record.setter
+    def record(self, record: str) -> None:
+        self._native.set_record(record)
+
+    def disable(self) -> None:
+        """Records nothing until `enable`."""
+        self._native.disable()
+
+    def enable(self) -> None:
+        """Records again, as it did before `disable`."""
+        self._native.enable()
+
+    def grant(self, who: str, host: str, *, life: int = 3600, https: bool = True) -> tuple[str, str]:
+        """A token that opens the gate for `life` seconds, and its `Set-Cookie` value.
+
+        For the application's own staff page. Needs `"token"` in the option `gate`.
+        """
+        token, cookie, _expires = self._native.grant(who, host, life, https)
+        return token, cookie
+
+    def decide(
+        self,
+        name: str,
+        default: bool = False,
+        *,
+        user: object = None,
+        visitor: object = None,
+        groups: Iterable[object] = (),
+        attributes: dict[str, object] | None = None,
+    ) -> Decision:
+        """State, variant and reason of a flag for somebody, outside any request."""
+        return Decision(name, self._native.decide(name, default, user, visitor, list(groups), attributes))
+
+    def in_flight(self) -> list[_native.Profile]:
+        """Requests that live now, with the calls that are open."""
+        return self._native.in_flight()
+
+    def stats(self) -> dict[str, Any]:
+        """Counters of this process, by name."""
+        stats = self._native.stats()
+        from ioprofiler import hooks
+
+        stats["hook_errors"] = hooks.errors()
+        return stats
+
+    def flush(self, within: float = 1.0) -> bool:
+        """Waits until what was finished before has been handed over; false if not within so many seconds."""
+        done = self._native.flush(within)
+        self._heard()
+        return done
+
+    def shutdown(self, within: float = EXIT_DEADLINE) -> bool:
+        """Flushes, and ends the profiler's thread. An exiting process does this by itself."""
+        done = self._native.shutdown(within)
+        self._heard()
+        return done
+
+    def reload_flags(self) -> list[str]:
+        """Looks at the flags' files now, on this thread; gives what is wrong with them."""
+        return self._native.reload_flags()
+
+    def reopen_logs(self) -> None:
+        """Opens the files of access logs again, at the next line: after they were moved away.
+
+        They notice that by themselves as well.
+        """
+        self._native.reopen_logs()
+
+    # ---- for the package's own modules
+
+    def _ended(self, profile: _native.Profile) -> None:
+        """A request has ended: its line, where the host writes it, and what went wrong."""
+        if self._logs_itself:
+            line = self._native.log_line(profile)
+            if line is not None:
+                import logging
+
+                logging.getLogger("ioprofiler.access").info("%s", line)
+        self._heard()
+
+    def _leaving(self, visit: _native.Visit, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """What concerns logs, just before an answer's head leaves."""
+        if self._wants_answer_headers:
+            visit.leaving(headers)
+        if self._note_header is not None:
+            note = visit.request.compact_note()
+            if note is not None:
+                return [*headers, (self._note_header, note)]
+        return headers
+
+    def _heard(self) -> None:
+        """Says through `logging` what went wrong since the last look."""
+        for kind, message in self._native.events():
+            try:
+                _log().warning("%s: %s", kind, message)
+            except Exception:
+                return
+
+    def _defer_context(self, request: _native.Request, asking: Callable[[], Any]) -> None:
+        """Asks who a request is about when its first flag is decided; `asking` gives what to ask with."""
+        context = self._flag_context
+        if context is not None:
+            request._defer_context(lambda: context(asking()))
+
+    def _is_allowed(self, request: Any) -> bool | None:
+        """What the gate's callables say; `None` where one raised and none said yes."""
+        failed = False
+        for callable_ in self._callables:
+            try:
+                if callable_(request):
+                    return True
+            except Exception:
+                failed = True
+                _log().debug("the gate's callable raised", exc_info=True)
+        return None if failed else False
+
+
+def _log() -> logging.Logger:
+    import logging
+
+    return logging.getLogger("ioprofiler")
+
+
+def _gate_of(gate: Any) -> tuple[list[str], list[Callable[[Any], object]]]:
+    """The ways in as the core knows them, and the callables."""
+    if gate is None:
+        gate = ()
+    is_list = isinstance(gate, (list, tuple, set, frozenset))
+    every = list(gate) if is_list else [gate]
+    ways: list[str] = []
+    callables: list[Callable[[Any], object]] = []
+    for way in every:
+        if callable(way):
+            callables.append(way)
+            if "callable" not in ways:
+                ways.append("callable")
+        elif isinstance(way, str) and way != "callable":
+            ways.append(way)
+        else:
+            raise _native.OptionError(
+                f'gate: {way!r}; allowed: "token", "this-machine", "everyone", a callable, or a list of these'
+            )
+    return ways, callables
+
+
+def _secrets_of(secret: Any) -> list[bytes]:
+    every = [secret] if isinstance(secret, (str, bytes)) else list(secret)
+    return [one.encode() if isinstance(one, str) else bytes(one) for one in every]
+
+
+def _paths_of(paths: Any) -> list[str]:
+    every = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    return [os.fspath(path) for path in every]
+
+
+def _at_exit() -> None:
+    for profiler in list(_profilers):
+        profiler._native.shutdown(EXIT_DEADLINE)

@@ -1,0 +1,149 @@
+"""Libraries whose calls are recorded.
+
+`install` replaces functions of the libraries that are imported already, and of the others when they
+are imported; `uninstall` puts everything back. Patches are the process's: two profilers share them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from ioprofiler.hooks import _imports
+from ioprofiler.hooks._patch import Patches, count_error, errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ioprofiler._profiler import Profiler
+
+__all__ = ["configure", "errors", "install", "installed", "profiler_of_jobs", "report", "uninstall"]
+
+#: Name -> module whose import says that the library is used, and our module that hooks it.
+LIBRARIES: dict[str, tuple[str, str]] = {
+    "sqlite3": ("sqlite3.dbapi2", "sqlite"),
+    "psycopg": ("psycopg", "psycopg3"),
+    "psycopg2": ("psycopg2", "psycopg2_"),
+    "pymysql": ("pymysql", "pymysql_"),
+    "mysqlclient": ("MySQLdb", "mysqlclient"),
+    "asyncpg": ("asyncpg", "asyncpg_"),
+    "sqlalchemy": ("sqlalchemy", "sqlalchemy_"),
+    "django.db": ("django.db.backends.utils", "django_db"),
+    "django.template": ("django.template.base", "django_template"),
+    "redis": ("redis", "redis_"),
+    "pymemcache": ("pymemcache.client.base", "pymemcache_"),
+    "pylibmc": ("pylibmc", "pylibmc_"),
+    "jinja2": ("jinja2", "jinja"),
+    "urllib3": ("urllib3", "urllib3_"),
+    "httpx": ("httpx", "httpx_"),
+    "celery": ("celery", "celery_"),
+    "rq": ("rq", "rq_"),
+}
+
+#: Libraries that do I/O and are not hooked: module -> what to do.
+_BY_OTEL = "its OpenTelemetry instrumentation works with ioprofiler.otel"
+NOT_HOOKED: dict[str, str] = {
+    "aiohttp": _BY_OTEL,
+    "aiomysql": "use asyncmy or SQLAlchemy over it, or mark calls with ioprofiler.span",
+    "aiosqlite": _BY_OTEL,
+    "boto3": _BY_OTEL,
+    "cassandra": _BY_OTEL,
+    "elasticsearch": _BY_OTEL,
+    "grpc": _BY_OTEL,
+    "kafka": _BY_OTEL,
+    "mako": "mark templates with ioprofiler.scope",
+    "motor": _BY_OTEL,
+    "oracledb": "use SQLAlchemy over it, or mark calls with ioprofiler.span",
+    "pika": _BY_OTEL,
+    "pymongo": _BY_OTEL,
+    "pymssql": _BY_OTEL,
+    "tornado": _BY_OTEL,
+}
+
+_installed: dict[str, Patches] = {}
+_profilers: list[Any] = []
+
+
+def configure(*, params: str = "types", categories: dict[str, str] | None = None) -> None:
+    """What all hooks share: see `Profiler`."""
+    from ioprofiler.hooks import _names
+
+    _names.params = params
+    if categories:
+        _names.configured.update(categories)
+
+
+def install(names: Iterable[str] | None = None, profiler: Profiler | None = None) -> None:
+    """Hooks these libraries, or all: those that are imported now, the others when they are.
+
+    A name that is not known raises `OptionError`.
+    """
+    wanted = list(LIBRARIES) if names is None else list(names)
+    for name in wanted:
+        if name not in LIBRARIES:
+            from ioprofiler._native import OptionError
+
+            raise OptionError(f"instrument: {name!r} is not one of {', '.join(sorted(LIBRARIES))}")
+    if profiler is not None:
+        _profilers.append(profiler._native)
+    for name in wanted:
+        module = LIBRARIES[name][0]
+        if name in _installed:
+            report(name)
+        elif module in sys.modules:
+            _hook(name)
+        else:
+            _imports.when_imported(module, name, _hook)
+    for module in NOT_HOOKED:
+        if module in sys.modules:
+            _seen(module)
+        else:
+            _imports.when_imported(module, module, _seen)
+
+
+def uninstall(names: Iterable[str] | None = None) -> None:
+    """Puts back what `install` replaced, of these libraries or of all."""
+    for name in list(LIBRARIES) if names is None else list(names):
+        module = LIBRARIES.get(name, ("", ""))[0]
+        _imports.forget(module, name)
+        patches = _installed.pop(name, None)
+        if patches is not None:
+            patches.undo()
+
+
+def installed() -> list[str]:
+    """The libraries that are hooked now."""
+    return sorted(_installed)
+
+
+def report(name: str) -> None:
+    """Tells the profilers that a library is hooked, for the last lines of a profile."""
+    for native in _profilers:
+        native.hooked(name)
+
+
+def profiler_of_jobs() -> Any:
+    """Whose the jobs of a task queue are: the profiler that was made last."""
+    return _profilers[-1] if _profilers else None
+
+
+def _seen(module: str) -> None:
+    for native in _profilers:
+        native.seen(module, NOT_HOOKED[module])
+
+
+def _hook(name: str) -> None:
+    patches = Patches()
+    try:
+        importlib.import_module("ioprofiler.hooks." + LIBRARIES[name][1]).hook(patches)
+    except Exception as error:
+        # Another version than we know: the library works as ever.
+        patches.undo()
+        count_error()
+        for native in _profilers:
+            native.seen(name, f"could not be hooked: {type(error).__name__}: {error}")
+        return
+    _installed[name] = patches
+    report(name)

@@ -1,0 +1,80 @@
+"""Replacing a library's functions, so that it can be undone."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MISSING = object()
+_errors = 0
+
+
+def count_error() -> None:
+    """Something in a hook went wrong; the library's own call goes on."""
+    global _errors
+    _errors += 1
+
+
+def errors() -> int:
+    """How often something in a hook went wrong."""
+    return _errors
+
+
+class Patches:
+    """What was replaced of one library."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Replaces an attribute by `make(original)`; where the owner has none, nothing happens."""
+        if not hasattr(owner, name):
+            return
+        own = owner.__dict__.get(name, _MISSING)
+        original = getattr(owner, name) if own is _MISSING else own
+        inner = original.__func__ if isinstance(original, (staticmethod, classmethod)) else original
+        made = make(inner)
+        try:
+            functools.update_wrapper(made, inner)
+        except (AttributeError, TypeError):
+            pass
+        if isinstance(original, staticmethod):
+            made = staticmethod(made)
+        elif isinstance(original, classmethod):
+            made = classmethod(made)
+        setattr(owner, name, made)
+
+        def undo() -> None:
+            if owner.__dict__.get(name) is not made:
+                return  # somebody else has replaced it since: theirs calls ours
+            if own is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, own)
+
+        self._undo.append(undo)
+
+    def add(self, owner: Any, name: str, value: Any) -> None:
+        """Gives the owner an attribute that it has not."""
+        setattr(owner, name, value)
+        self._undo.append(functools.partial(_remove, owner, name, value))
+
+    def later(self, undo: Callable[[], None]) -> None:
+        """Something else to be undone."""
+        self._undo.append(undo)
+
+    def undo(self) -> None:
+        """Puts everything back."""
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except Exception:
+                count_error()
+
+
+def _remove(owner: Any, name: str, value: Any) -> None:
+    if owner.__dict__.get(name) is value:
+        delattr(owner, name)

@@ -1,0 +1,112 @@
+"""sqlite3: its classes are immutable, so connections are made of subclasses."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from sqlite3 import dbapi2
+from typing import TYPE_CHECKING, Any
+
+from ioprofiler.hooks import _dbapi, _names
+
+if TYPE_CHECKING:
+    from ioprofiler.hooks._patch import Patches
+
+_connections: dict[type, type] = {}
+_cursors: dict[type, type] = {}
+_FACTORY = 5  # its place among the arguments of connect()
+
+
+def hook(patches: Patches) -> None:
+    original = dbapi2.connect
+
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        asked = args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory", sqlite3.Connection)
+        factory = _observed_connection(asked)
+        if factory is not None:
+            if len(args) > _FACTORY:
+                args = (*args[:_FACTORY], factory, *args[_FACTORY + 1 :])
+            else:
+                kwargs["factory"] = factory
+        connection = original(*args, **kwargs)
+        try:
+            connection._ioprofiler = _category(args[0] if args else kwargs.get("database", ""))
+        except Exception:
+            pass
+        return connection
+
+    for module in (dbapi2, sqlite3):
+        patches.replace(module, "connect", lambda _: connect)
+
+
+def _category(database: Any) -> str:
+    path = os.fsdecode(database) if isinstance(database, (str, bytes, os.PathLike)) else ""
+    if path.startswith("file:"):
+        path = path[5:].partition("?")[0]
+    name = os.path.splitext(os.path.basename(path))[0]
+    return _names.database("sqlite", path, "", "" if name == ":memory:" else name)
+
+
+def _observed_connection(asked: Any) -> type | None:
+    """A subclass whose cursors are observed; none of what is no class (a function that makes one)."""
+    if not isinstance(asked, type) or not issubclass(asked, sqlite3.Connection):
+        return None
+    observed = _connections.get(asked)
+    if observed is None:
+
+        def cursor(self: Any, factory: Any = None, *args: Any, **kwargs: Any) -> Any:
+            made = asked.cursor(self, _observed_cursor(factory or sqlite3.Cursor), *args, **kwargs)
+            try:
+                made._ioprofiler = self._ioprofiler
+            except Exception:
+                pass
+            return made
+
+        # The class's own ones make a cursor past `cursor()`.
+        def execute(self: Any, sql: Any, *args: Any) -> Any:
+            return self.cursor().execute(sql, *args)
+
+        def executemany(self: Any, sql: Any, parameters: Any) -> Any:
+            return self.cursor().executemany(sql, parameters)
+
+        def executescript(self: Any, script: Any) -> Any:
+            return self.cursor().executescript(script)
+
+        observed = type(
+            asked.__name__,
+            (asked,),
+            {
+                "__module__": asked.__module__,
+                "__doc__": asked.__doc__,
+                "_ioprofiler": "sqlite",
+                "cursor": cursor,
+                "execute": execute,
+                "executemany": executemany,
+                "executescript": executescript,
+                "commit": _dbapi.always("sqlite", "COMMIT")(asked.commit),
+                "rollback": _dbapi.always("sqlite", "ROLLBACK")(asked.rollback),
+            },
+        )
+        _connections[asked] = observed
+    return observed
+
+
+def _observed_cursor(asked: Any) -> Any:
+    if not isinstance(asked, type) or not issubclass(asked, sqlite3.Cursor):
+        return asked
+    observed = _cursors.get(asked)
+    if observed is None:
+        observed = type(
+            asked.__name__,
+            (asked,),
+            {
+                "__module__": asked.__module__,
+                "__doc__": asked.__doc__,
+                "_ioprofiler": "sqlite",
+                "execute": _dbapi.execute("sqlite", name="sql")(asked.execute),
+                "executemany": _dbapi.executemany("sqlite", name="sql")(asked.executemany),
+                "executescript": _dbapi.execute("sqlite", name="sql", rows_of=None)(asked.executescript),
+            },
+        )
+        _cursors[asked] = observed
+    return observed

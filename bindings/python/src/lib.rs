@@ -1,0 +1,95 @@
+//! The native module of the Python package `ioprofiler`: `ioprofiler._native`.
+//!
+//! Private: the package's own modules, written by hand and typed, are what users see. This crate
+//! translates types and errors and keeps Python's idea of "current"; what is decided or rendered
+//! comes from the core.
+//!
+//! The hot path ([`span`], [`hooked`], [`call`], [`current`], [`capi`]) talks to CPython by hand;
+//! everything else through PyO3. Everything relies on the GIL, and the module says so: a
+//! free-threaded interpreter switches it on.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable
+    )
+)]
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("ioprofiler must be built with panic=unwind: else a panic of ours ends the host");
+
+mod call;
+mod capi;
+mod current;
+mod flags;
+mod guard;
+mod hooked;
+mod live;
+mod notes;
+mod profile;
+mod profiler;
+mod raw;
+mod request;
+mod span;
+mod text;
+mod visit;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+/// The native part of `ioprofiler`. Private.
+#[pymodule(gil_used = true)]
+mod _native {
+    use super::*;
+
+    #[pymodule_export]
+    use crate::call::set_find_caller;
+    #[pymodule_export]
+    use crate::current::Current;
+    #[pymodule_export]
+    use crate::flags::{Dark, dark_begin, dark_end, decide_flag, decide_flag_for, flag_data};
+    #[pymodule_export]
+    use crate::hooked::hooked;
+    #[pymodule_export]
+    use crate::notes::current_notes;
+    #[pymodule_export]
+    use crate::profile::{Call, Profile};
+    #[pymodule_export]
+    use crate::profiler::{OptionError, Profiler, advance_clock};
+    #[pymodule_export]
+    use crate::request::{
+        Entered, Request, context, current_request, define_category, enter_context, in_request,
+        is_asked, leave_context, none_request,
+    };
+    #[pymodule_export]
+    use crate::span::set_decorate;
+    #[pymodule_export]
+    use crate::visit::{Visit, check_this_machine};
+
+    /// Panics, inside: what the tests prove with that no panic of ours gets out of this very file.
+    #[pyfunction]
+    fn panic_inside() -> u64 {
+        #[expect(clippy::panic, reason = "that is its purpose")]
+        guard::guard((), || panic!("a panic for the tests"));
+        guard::panics()
+    }
+
+    #[pymodule_init]
+    fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        if !request::is_main_interpreter() {
+            return Err(PyImportError::new_err(
+                "ioprofiler works in the main interpreter only (mod_wsgi: WSGIApplicationGroup %{GLOBAL})",
+            ));
+        }
+        module.add("version", env!("CARGO_PKG_VERSION"))?;
+        capi::initialise(module.py())?;
+        current::initialise(module.py());
+        span::initialise(module)?;
+        crate::flags::initialise(module)?;
+        crate::notes::initialise(module)?;
+        crate::hooked::initialise(module)
+    }
+}

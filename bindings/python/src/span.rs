@@ -1,0 +1,685 @@
+//! `span()`, `scope()`, `begin()` and `end()`, and the object that they give.
+//!
+//! A `Span` is a context manager, a decorator and the place where counts of a call are set. It is an
+//! object of its own each time, so spans may end in any order; the last few hundred that were thrown
+//! away are used again.
+
+use crate::call::{self, Open};
+use crate::current::{self, Current};
+use crate::guard::{count_misuse, guard};
+use crate::raw::{
+    again, keywords, make_function, make_type, no_arguments, none, one_argument, slot,
+};
+use crate::text::with_bytes;
+use ioprofiler_core::Outcome;
+use ioprofiler_core::category::{CategoryId, Kind};
+use ioprofiler_core::handle::SpanHandle;
+use pyo3::ffi::{self, Py_ssize_t, PyObject};
+use pyo3::prelude::*;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+#[repr(C)]
+struct Object {
+    head: PyObject,
+    category: CategoryId,
+    /// What the call is; null is nothing.
+    detail: *mut PyObject,
+    target: *mut PyObject,
+    open: Open,
+    /// The scope that this opened.
+    scope: Option<Py<Current>>,
+    /// Entered once more while it was open: so many ends mean nothing.
+    again: u32,
+}
+
+static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
+static DECORATE: AtomicPtr<PyObject> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Spans that were thrown away.
+const SPARE: usize = 256;
+struct Spare(UnsafeCell<Vec<*mut PyObject>>);
+// SAFETY: touched only with the GIL held, which this module requires, and for a push or a pop.
+unsafe impl Sync for Spare {}
+static SPARES: Spare = Spare(UnsafeCell::new(Vec::new()));
+
+pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let methods = vec![
+        no_arguments(c"__enter__", enter, c"Begins the call."),
+        crate::raw::positional(c"__exit__", exit, c"Ends the call."),
+        no_arguments(c"__aenter__", enter_async, c"Begins the call."),
+        crate::raw::positional(c"__aexit__", exit_async, c"Ends the call."),
+        one_argument(
+            c"rows",
+            rows,
+            c"rows($self, count, /)\n--\n\nHow many rows were returned or changed.",
+        ),
+        one_argument(
+            c"hits",
+            hits,
+            c"hits($self, count, /)\n--\n\nHow many keys were found.",
+        ),
+        one_argument(
+            c"misses",
+            misses,
+            c"misses($self, count, /)\n--\n\nHow many keys were not found.",
+        ),
+        one_argument(
+            c"bytes",
+            bytes,
+            c"bytes($self, count, /)\n--\n\nHow many bytes were read or written.",
+        ),
+        one_argument(
+            c"detail",
+            detail,
+            c"detail($self, text, /)\n--\n\nReplaces the detail.",
+        ),
+        one_argument(
+            c"target",
+            target,
+            c"target($self, text, /)\n--\n\nWhich server or file the call goes to.",
+        ),
+        no_arguments(
+            c"_pause",
+            pause,
+            c"The generator that this scope is yields: what runs now is not in it.",
+        ),
+        no_arguments(c"_resume", resume, c"The generator runs on."),
+        no_arguments(
+            c"_copy",
+            copy,
+            c"Another one of the same category, detail and target.",
+        ),
+    ];
+    let slots = vec![
+        slot(ffi::Py_tp_dealloc, dealloc as *mut _),
+        slot(ffi::Py_tp_call, decorate as *mut _),
+        slot(ffi::Py_nb_bool, is_recording as *mut _),
+        slot(
+            ffi::Py_tp_doc,
+            c"One timed call: a context manager and a decorator.".as_ptr() as *mut _,
+        ),
+    ];
+    let kind = make_type(
+        py,
+        c"ioprofiler.Span",
+        size_of::<Object>(),
+        ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        methods,
+        Vec::new(),
+        slots,
+    )?;
+    TYPE.store(kind.as_ptr().cast(), Ordering::Relaxed);
+    module.add("Span", &kind)?;
+    std::mem::forget(kind);
+    let span_doc =
+        c"span(category, detail='', *, target=None)\n--\n\nOne timed call of the current request.";
+    let scope_doc = c"scope(category, detail='', *, target=None)\n--\n\nAs span, for what may contain other calls.";
+    let functions = [
+        ("span", keywords(c"span", span, span_doc)),
+        ("scope", keywords(c"scope", scope, scope_doc)),
+        (
+            "begin",
+            crate::raw::positional(
+                c"begin",
+                begin,
+                c"begin(category, detail=None, opaque=False, /)\n--\n\nBegins a leaf; None outside a request.",
+            ),
+        ),
+        (
+            "end",
+            crate::raw::positional(
+                c"end",
+                end,
+                c"end(span, failed=False, /)\n--\n\nEnds what begin gave.",
+            ),
+        ),
+    ];
+    for (name, definition) in functions {
+        module.add(name, make_function(py, definition, "ioprofiler")?)?;
+    }
+    Ok(())
+}
+
+/// The function that decorates what a span is called with.
+#[pyfunction]
+pub(crate) fn set_decorate(decorate: Bound<'_, PyAny>) {
+    DECORATE.store(decorate.into_ptr(), Ordering::Relaxed);
+}
+
+/// A new, empty one; null and an exception where there is no memory.
+///
+/// # Safety
+/// The caller is attached.
+#[inline(always)]
+unsafe fn make(category: CategoryId) -> *mut Object {
+    let kind = TYPE.load(Ordering::Relaxed);
+    // SAFETY: attached. A spare one was left without references by `dealloc`, and is made an object
+    // again by `PyObject_Init`; a fresh one is zeroed memory of this type's size.
+    unsafe {
+        let object = match (*SPARES.0.get()).pop() {
+            Some(spare) => ffi::PyObject_Init(spare, kind),
+            None => ffi::PyType_GenericAlloc(kind, 0),
+        }
+        .cast::<Object>();
+        if !object.is_null() {
+            (&raw mut (*object).category).write(category);
+            (&raw mut (*object).detail).write(std::ptr::null_mut());
+            (&raw mut (*object).target).write(std::ptr::null_mut());
+            (&raw mut (*object).open).write(Open::none());
+            (&raw mut (*object).scope).write(None);
+            (&raw mut (*object).again).write(0);
+        }
+        object
+    }
+}
+
+unsafe extern "C" fn dealloc(object: *mut PyObject) {
+    // SAFETY: called by CPython for an object of this type whose last reference is gone.
+    unsafe {
+        let this = &mut *object.cast::<Object>();
+        if this.open.span != SpanHandle::NONE || this.scope.is_some() {
+            // Thrown away while open: a generator that nobody asked for more. Whoever threw it
+            // away may do so because of an exception.
+            let (mut kind, mut value, mut trace) = (
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+            );
+            ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut trace);
+            guard((), || finish(this, Outcome::Cancelled));
+            ffi::PyErr_Restore(kind, value, trace);
+        }
+        ffi::Py_XDECREF(std::mem::replace(&mut this.detail, std::ptr::null_mut()));
+        ffi::Py_XDECREF(std::mem::replace(&mut this.target, std::ptr::null_mut()));
+        let kind = ffi::Py_TYPE(object);
+        let spares = &mut *SPARES.0.get();
+        if spares.len() < SPARE {
+            spares.push(object);
+        } else {
+            ffi::PyObject_Free(object.cast());
+        }
+        ffi::Py_DECREF(kind.cast());
+    }
+}
+
+/// Begins the call.
+///
+/// # Safety
+/// The caller is attached, and no exception is set.
+#[inline(always)]
+unsafe fn start(this: &mut Object) {
+    if this.open.span != SpanHandle::NONE {
+        count_misuse();
+        this.again += 1;
+        return;
+    }
+    // SAFETY: passed on; `detail` is null or a reference of this object's.
+    unsafe {
+        if this.category.kind() == Kind::Scope {
+            if let Some((span, scope)) = call::begin_scope(this.category, this.detail) {
+                this.open.span = span;
+                this.scope = Some(scope);
+            }
+        } else if let Some(open) = Open::begin(this.category, this.detail) {
+            this.open = open;
+        }
+        if !this.target.is_null() && this.open.span != SpanHandle::NONE {
+            with_bytes(this.target, |target| this.open.span.target(target));
+        }
+    }
+}
+
+/// Ends the call, if it is open.
+///
+/// # Safety
+/// The caller is attached.
+#[inline(always)]
+unsafe fn finish(this: &mut Object, outcome: Outcome) {
+    if this.again > 0 {
+        this.again -= 1;
+        return;
+    }
+    let open = std::mem::replace(&mut this.open, Open::none());
+    if open.span == SpanHandle::NONE {
+        return;
+    }
+    // SAFETY: passed on.
+    unsafe {
+        if this.scope.is_some() {
+            end_scope(this, open.span, outcome);
+        } else {
+            open.end(outcome);
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn end_scope(this: &mut Object, span: SpanHandle, outcome: Outcome) {
+    span.end(outcome);
+    if let Some(scope) = this.scope.take() {
+        // SAFETY: attached, by the caller's promise. An exception may be set, and stays.
+        let py = unsafe { Python::assume_attached() };
+        current::leave(scope.bind(py));
+    }
+}
+
+unsafe extern "C" fn span(
+    _: *mut PyObject,
+    arguments: *const *mut PyObject,
+    count: Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython as METH_FASTCALL | METH_KEYWORDS.
+    guard(std::ptr::null_mut(), || unsafe {
+        make_of(arguments, count, names, Kind::Leaf)
+    })
+}
+
+unsafe extern "C" fn scope(
+    _: *mut PyObject,
+    arguments: *const *mut PyObject,
+    count: Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: as in `span`.
+    guard(std::ptr::null_mut(), || unsafe {
+        make_of(arguments, count, names, Kind::Scope)
+    })
+}
+
+/// # Safety
+/// The arguments are those of a METH_FASTCALL | METH_KEYWORDS function.
+#[inline(always)]
+unsafe fn make_of(
+    arguments: *const *mut PyObject,
+    count: Py_ssize_t,
+    names: *mut PyObject,
+    kind: Kind,
+) -> *mut PyObject {
+    // SAFETY: `arguments` has `count` objects.
+    unsafe {
+        let (mut name, mut detail, mut target) = (
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        );
+        if count >= 1 {
+            name = *arguments;
+        }
+        if count >= 2 {
+            detail = *arguments.add(1);
+        }
+        if (!names.is_null() || count > 2 || name.is_null())
+            && !named(arguments, count, names, &mut name, &mut detail, &mut target)
+        {
+            return std::ptr::null_mut();
+        }
+        let object = make(call::category(name, kind));
+        if !object.is_null() {
+            if !detail.is_null() {
+                (*object).detail = again(detail);
+            }
+            if !target.is_null() && ffi::Py_IsNone(target) == 0 {
+                (*object).target = again(target);
+            }
+        }
+        object.cast()
+    }
+}
+
+/// Keyword arguments. `false`, with an exception, where they are not ours.
+#[cold]
+unsafe fn named(
+    arguments: *const *mut PyObject,
+    count: Py_ssize_t,
+    names: *mut PyObject,
+    name: &mut *mut PyObject,
+    detail: &mut *mut PyObject,
+    target: &mut *mut PyObject,
+) -> bool {
+    // SAFETY: `arguments` has `count` objects and one for each name; attached.
+    unsafe {
+        let fail = |message: &std::ffi::CStr| {
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+            false
+        };
+        if count > 2 {
+            return fail(c"takes at most 2 positional arguments: category, detail");
+        }
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_Size(names)
+        };
+        for index in 0..named {
+            let key = ffi::PyTuple_GetItem(names, index);
+            let value = *arguments.offset(count + index);
+            let is = |known: &std::ffi::CStr| {
+                ffi::PyUnicode_CompareWithASCIIString(key, known.as_ptr()) == 0
+            };
+            if is(c"category") && name.is_null() {
+                *name = value;
+            } else if is(c"detail") && detail.is_null() {
+                *detail = value;
+            } else if is(c"target") {
+                *target = value;
+            } else {
+                return fail(c"allowed arguments are category, detail and target, each once");
+            }
+        }
+        if name.is_null() {
+            return fail(c"missing argument: category");
+        }
+        true
+    }
+}
+
+unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type.
+    unsafe {
+        guard((), || start(&mut *object.cast()));
+        again(object)
+    }
+}
+
+unsafe extern "C" fn exit(
+    object: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type and `count` arguments.
+    unsafe {
+        guard((), || {
+            let raised = if count > 0 {
+                *arguments
+            } else {
+                std::ptr::null_mut()
+            };
+            finish(&mut *object.cast(), call::outcome_of_kind(raised));
+        });
+        none()
+    }
+}
+
+unsafe extern "C" fn enter_async(object: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `enter`.
+    unsafe {
+        let entered = enter(object, arguments);
+        let entered = Bound::from_owned_ptr(Python::assume_attached(), entered);
+        ready(entered)
+    }
+}
+
+unsafe extern "C" fn exit_async(
+    object: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: as in `exit`.
+    unsafe {
+        let nothing = exit(object, arguments, count);
+        ready(Bound::from_owned_ptr(Python::assume_attached(), nothing))
+    }
+}
+
+/// An awaitable that is done.
+fn ready(value: Bound<'_, PyAny>) -> *mut PyObject {
+    let py = value.py();
+    match Py::new(
+        py,
+        Ready {
+            value: value.unbind(),
+        },
+    ) {
+        Ok(ready) => ready.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+/// An awaitable that is done: what `async with` awaits.
+#[pyclass(frozen, module = "ioprofiler._native")]
+pub(crate) struct Ready {
+    value: Py<PyAny>,
+}
+
+impl Ready {
+    pub(crate) fn new(value: Py<PyAny>) -> Self {
+        Self { value }
+    }
+}
+
+#[pymethods]
+impl Ready {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<()> {
+        Err(pyo3::exceptions::PyStopIteration::new_err((self
+            .value
+            .clone_ref(py),)))
+    }
+}
+
+unsafe extern "C" fn is_recording(object: *mut PyObject) -> std::ffi::c_int {
+    // SAFETY: called by CPython with an object of this type.
+    unsafe { ((*object.cast::<Object>()).open.span != SpanHandle::NONE).into() }
+}
+
+unsafe extern "C" fn copy(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type; its references are its own.
+    unsafe {
+        let this = &*object.cast::<Object>();
+        let new = make(this.category);
+        if !new.is_null() {
+            for (from, to) in [
+                (this.detail, &raw mut (*new).detail),
+                (this.target, &raw mut (*new).target),
+            ] {
+                if !from.is_null() {
+                    to.write(again(from));
+                }
+            }
+        }
+        new.cast()
+    }
+}
+
+unsafe extern "C" fn pause(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type, attached.
+    unsafe {
+        guard((), || {
+            let this = &mut *object.cast::<Object>();
+            if let Some(scope) = this.scope.take() {
+                current::leave(scope.bind(Python::assume_attached()));
+            }
+        });
+        none()
+    }
+}
+
+unsafe extern "C" fn resume(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `pause`.
+    unsafe {
+        guard((), || {
+            let this = &mut *object.cast::<Object>();
+            let py = Python::assume_attached();
+            if this.open.span == SpanHandle::NONE || this.scope.is_some() {
+                return;
+            }
+            if let Some(outer) = current::now(py) {
+                let inside = outer.get().inside(this.open.span, outer.clone_ref(py));
+                this.scope = current::enter(py, inside).ok();
+            }
+        });
+        none()
+    }
+}
+
+unsafe extern "C" fn decorate(
+    object: *mut PyObject,
+    arguments: *mut PyObject,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type and a tuple; what was stored in
+    // `DECORATE` is never released.
+    unsafe {
+        let decorate = DECORATE.load(Ordering::Relaxed);
+        if decorate.is_null() || ffi::PyTuple_Size(arguments) != 1 {
+            let message = c"a span decorates one function: @span(\"category\")";
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+            return std::ptr::null_mut();
+        }
+        let this = &*object.cast::<Object>();
+        let or_none = |object: *mut PyObject| {
+            if object.is_null() {
+                ffi::Py_None()
+            } else {
+                object
+            }
+        };
+        let py = Python::assume_attached();
+        let name = pyo3::types::PyString::new(py, this.category.name());
+        let is_scope = pyo3::types::PyBool::new(py, this.category.kind() == Kind::Scope);
+        ffi::PyObject_CallFunctionObjArgs(
+            decorate,
+            ffi::PyTuple_GetItem(arguments, 0),
+            object,
+            name.as_ptr(),
+            or_none(this.detail),
+            is_scope.as_ptr(),
+            std::ptr::null_mut::<PyObject>(),
+        )
+    }
+}
+
+/// Sets a count of an open call; what is no count changes nothing.
+unsafe fn count(
+    object: *mut PyObject,
+    count: *mut PyObject,
+    set: fn(SpanHandle, u32),
+) -> *mut PyObject {
+    // SAFETY: called with an object of this type and an object, attached.
+    unsafe {
+        guard((), || {
+            let number = ffi::PyLong_AsLongLong(count);
+            if number == -1 && !ffi::PyErr_Occurred().is_null() {
+                ffi::PyErr_Clear();
+                count_misuse();
+                return;
+            }
+            // Drivers say -1 where they do not know.
+            if let Ok(number) = u64::try_from(number) {
+                let span = (*object.cast::<Object>()).open.span;
+                set(span, u32::try_from(number).unwrap_or(u32::MAX));
+            }
+        });
+        again(object)
+    }
+}
+
+unsafe extern "C" fn rows(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython as METH_O; likewise below.
+    unsafe { count(object, number, SpanHandle::rows) }
+}
+
+unsafe extern "C" fn hits(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `rows`.
+    unsafe { count(object, number, SpanHandle::hits) }
+}
+
+unsafe extern "C" fn misses(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `rows`.
+    unsafe { count(object, number, SpanHandle::misses) }
+}
+
+unsafe extern "C" fn bytes(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `rows`.
+    unsafe { count(object, number, SpanHandle::bytes) }
+}
+
+unsafe extern "C" fn detail(object: *mut PyObject, text: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `rows`.
+    unsafe {
+        guard((), || {
+            let span = (*object.cast::<Object>()).open.span;
+            if span != SpanHandle::NONE {
+                with_bytes(text, |text| span.detail(text));
+            }
+        });
+        again(object)
+    }
+}
+
+unsafe extern "C" fn target(object: *mut PyObject, text: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `rows`.
+    unsafe {
+        guard((), || {
+            let span = (*object.cast::<Object>()).open.span;
+            if span != SpanHandle::NONE {
+                with_bytes(text, |text| span.target(text));
+            }
+        });
+        again(object)
+    }
+}
+
+unsafe extern "C" fn begin(
+    _: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: called by CPython as METH_FASTCALL.
+    guard(std::ptr::null_mut(), || unsafe {
+        if !(1..=3).contains(&count) {
+            let message =
+                c"begin() takes a category, a detail, and whether it takes in what is inside";
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+            return std::ptr::null_mut();
+        }
+        let mut detail = std::ptr::null_mut();
+        if count >= 2 && ffi::Py_IsNone(*arguments.add(1)) == 0 {
+            detail = *arguments.add(1);
+        }
+        let Some(open) = Open::begin(call::category(*arguments, Kind::Leaf), detail) else {
+            return none();
+        };
+        if count == 3 && ffi::PyObject_IsTrue(*arguments.add(2)) == 1 {
+            open.make_opaque();
+        }
+        let object = make(CategoryId::from_number(0));
+        if object.is_null() {
+            open.end(Outcome::Cancelled);
+        } else {
+            (*object).open = open;
+        }
+        object.cast()
+    })
+}
+
+unsafe extern "C" fn end(
+    _: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: called by CPython as METH_FASTCALL; the type is looked at.
+    unsafe {
+        if count >= 1 && ffi::Py_TYPE(*arguments) == TYPE.load(Ordering::Relaxed) {
+            guard((), || {
+                let failed = count >= 2 && ffi::PyObject_IsTrue(*arguments.add(1)) == 1;
+                let outcome = if failed { Outcome::Error } else { Outcome::Ok };
+                finish(&mut *(*arguments).cast(), outcome);
+            });
+        }
+        none()
+    }
+}

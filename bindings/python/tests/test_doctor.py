@@ -1,0 +1,50 @@
+"""`python -m ioprofiler doctor` says what is wrong, and only that."""
+
+import os
+import subprocess
+import sys
+
+
+def doctor(*arguments, **files):
+    return subprocess.run(
+        [sys.executable, "-m", "ioprofiler", "doctor", *arguments], capture_output=True, text=True, timeout=60, **files
+    )
+
+
+def test_of_this_python():
+    ran = doctor()
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "a call of a request is recorded" in ran.stdout
+    assert "sqlite3 is installed, and would be hooked" in ran.stdout
+
+
+def test_of_an_application(tmp_path):
+    (tmp_path / "shop.py").write_text(
+        "import sqlite3, ioprofiler\n"
+        "profiler = ioprofiler.Profiler(instrument=['sqlite3'], gate=['this-machine', lambda request: False])\n"
+        "import jinja2\n"
+    )
+    for place in ("shop:profiler", "shop"):
+        ran = doctor(place, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "hooked: sqlite3" in ran.stdout
+        assert "jinja2 is imported and not hooked" in ran.stdout
+        assert "gate: this-machine, callable; asked by ?ioprofiler=1" in ran.stdout
+        assert "this machine's gate is closed" in ran.stdout
+
+
+def test_of_what_is_wrong(tmp_path):
+    (tmp_path / "shop.py").write_text(
+        "import ioprofiler\nprofiler = ioprofiler.Profiler(gate='everyone', instrument=False)\nother = 5\n"
+    )
+    for arguments, says in [
+        (["shop:profiler"], "WRONG  gate: everyone"),
+        (["shop:other"], "shop:other is no ioprofiler.Profiler but int"),
+        (["nowhere"], "nowhere cannot be imported: ModuleNotFoundError"),
+    ]:
+        ran = doctor(*arguments, cwd=tmp_path)
+        assert ran.returncode == 1
+        assert says in ran.stdout
+    assert doctor("--help").returncode == 2
+    ran = subprocess.run([sys.executable, "-m", "ioprofiler"], capture_output=True, text=True, env=dict(os.environ))
+    assert (ran.returncode, ran.stderr[:6]) == (2, "usage:")

@@ -1,0 +1,35 @@
+"""The shop's listing page under Flask: `python examples/python/shop_flask.py`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import flask
+import market
+
+import ioprofiler
+import ioprofiler.flask
+
+#: Shown to everyone, because nobody but you can reach it: elsewhere say who may look.
+profiler = ioprofiler.Profiler(gate="everyone", build="example")
+shop = market.open_market()
+templates = market.templates()
+
+app = flask.Flask(__name__)
+ioprofiler.flask.init_app(app, profiler)
+
+
+@app.get("/listing/<int:number>")
+def listing(number: int) -> Any:
+    page = shop.page(number)
+    if page is None:
+        flask.abort(404)
+    ioprofiler.note(listing=number)
+    return templates.get_template("listing.html").render(**page)
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8080
+    print(f"http://127.0.0.1:{port}/listing/{market.FIRST_LISTING}?ioprofiler=1", flush=True)
+    app.run(port=port)
