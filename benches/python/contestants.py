@@ -33,7 +33,10 @@ def floor():
             with empty("dbshard01", SQL):
                 pass
 
-    return {"empty PyO3 context manager, new each time": with_empty, "plain call": plain_call}, contextlib.nullcontext
+    return {
+        "empty PyO3 context manager, new each time": with_empty,
+        "plain call": plain_call,
+    }, contextlib.nullcontext
 
 
 def ours(flags_file=None):
@@ -100,7 +103,9 @@ def ours(flags_file=None):
 def opentelemetry():
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
+        InMemorySpanExporter,
+    )
 
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
@@ -109,7 +114,9 @@ def opentelemetry():
 
     def with_span(n):
         for _ in range(n):
-            with tracer.start_as_current_span("SELECT", attributes={"db.query.text": SQL}):
+            with tracer.start_as_current_span(
+                "SELECT", attributes={"db.query.text": SQL}
+            ):
                 pass
 
     @contextlib.contextmanager
@@ -129,7 +136,12 @@ def sentry():
         def capture_envelope(self, envelope):
             pass
 
-    sentry_sdk.init(dsn="http://a@127.0.0.1:1/1", traces_sample_rate=1.0, transport=Nowhere, default_integrations=False)
+    sentry_sdk.init(
+        dsn="http://a@127.0.0.1:1/1",
+        traces_sample_rate=1.0,
+        transport=Nowhere,
+        default_integrations=False,
+    )
 
     def with_span(n):
         for _ in range(n):
@@ -171,10 +183,49 @@ def ddtrace():
     return {"with span": with_span}, in_request
 
 
+def yggdrasil():
+    """The native core of Unleash's SDKs."""
+    import json
+
+    from yggdrasil_engine.engine import UnleashEngine
+
+    def toggle(name, *strategies):
+        return {
+            "name": name,
+            "type": "release",
+            "enabled": True,
+            "strategies": list(strategies),
+        }
+
+    rollout = {"rollout": "50", "stickiness": "userId", "groupId": "percent"}
+    engine = UnleashEngine()
+    percent = toggle("percent", {"name": "flexibleRollout", "parameters": rollout})
+    engine.take_state(
+        json.dumps(
+            {"version": 2, "features": [toggle("static", {"name": "default"}), percent]}
+        )
+    )
+    who = {"userId": "6f1c3a90"}
+
+    def flag_static(n):
+        for _ in range(n):
+            engine.is_enabled("static", who)
+
+    def flag_percent(n):
+        for _ in range(n):
+            engine.is_enabled("percent", who)
+
+    return {
+        "flag, static": flag_static,
+        "flag, percent": flag_percent,
+    }, contextlib.nullcontext
+
+
 CONTESTANTS = {
     "floor": floor,
     "ioprofiler": ours,
     "opentelemetry-sdk": opentelemetry,
     "sentry-sdk": sentry,
     "ddtrace": ddtrace,
+    "yggdrasil-engine": yggdrasil,
 }

@@ -31,9 +31,18 @@ def main(kind: str, pages: int) -> None:
         ROOT_URLCONF=__name__,
         MIDDLEWARE=middleware,
         INSTALLED_APPS=apps,
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-        CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+        DATABASES={
+            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+        },
+        CACHES={
+            "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+        },
+        TEMPLATES=[
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+            }
+        ],
         LOGGING_CONFIG=None,
         **extra,
     )
@@ -44,7 +53,9 @@ def main(kind: str, pages: int) -> None:
         from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
+            InMemorySpanExporter,
+        )
 
         provider = TracerProvider()
         provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
@@ -76,7 +87,9 @@ def main(kind: str, pages: int) -> None:
 
     globals()["urlpatterns"] = [path("", page)]
     if kind == "djdt":
-        globals()["urlpatterns"].append(path("__debug__/", include("debug_toolbar.urls")))
+        globals()["urlpatterns"].append(
+            path("__debug__/", include("debug_toolbar.urls"))
+        )
     client = Client()
     for _ in range(20):
         assert client.get("/").status_code == 200

@@ -542,3 +542,36 @@ fn headers_are_kept_as_they_came() {
     let answer = ("content-type".to_owned(), b"text/html".to_vec());
     assert_eq!(profile.facts.answer_headers, [answer]);
 }
+
+#[test]
+fn a_handle_of_a_request_that_is_held_does_not_keep_it_open() {
+    use ioprofiler::category::CategoryId;
+    use ioprofiler::handle::{RequestHandle, Site, SpanHandle};
+
+    let profiler = profiler();
+    let request = begin(&profiler);
+    let handle = RequestHandle::of(&request);
+    let db = CategoryId::from_number(0);
+    let call = handle.span(db, b"SELECT 1", SpanHandle::NONE, Site::NONE);
+    call.end(Outcome::Ok);
+    assert_eq!(details(&request.snapshot().spans), ["SELECT 1"]);
+    drop(request);
+    assert!(
+        handle.request().is_none(),
+        "it was abandoned with its last holder"
+    );
+    assert_eq!(RequestHandle::of(&Request::none()), RequestHandle::NONE);
+}
+
+#[test]
+fn notes_so_far_can_be_read_while_the_request_lives() {
+    let request = begin(&profiler());
+    request.note("user_id", 5020244);
+    request.note("cart", "3 things");
+    request.note("user_id", 5);
+    let notes = request.notes();
+    let names: Vec<&str> = notes.iter().map(|note| note.name.as_str()).collect();
+    assert_eq!(names, ["user_id", "cart"]);
+    assert_eq!(notes[0].value, NoteValue::Integer(5));
+    assert!(Request::none().notes().is_empty());
+}

@@ -303,6 +303,18 @@ impl Profiler {
             ("panics", stats.panics + guard::panics()),
             ("misuses", guard::misuses()),
             ("lost_notes", stats.lost_notes),
+            ("log_written", stats.log_written),
+            ("log_dropped", stats.log_dropped),
+            ("log_failed", stats.log_failed),
+            ("log_cut", stats.log_cut),
+            ("exposures_unlisted", stats.exposures_unlisted),
+            ("dark_runs", stats.dark_runs),
+            ("dark_errors", stats.dark_errors),
+            ("flags_version", stats.flags.version),
+            ("flags_looked_at", stats.flags.looked_at),
+            ("flags_changed_at", stats.flags.changed_at),
+            ("flags_reloads", stats.flags.reloads),
+            ("flags_errors", stats.flags.errors),
         ] {
             all.set_item(name, value)?;
         }

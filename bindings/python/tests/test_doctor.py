@@ -33,6 +33,28 @@ def test_of_an_application(tmp_path):
         assert "this machine's gate is closed" in ran.stdout
 
 
+def test_of_flags_logs_and_folders(tmp_path):
+    (tmp_path / "flags.toml").write_text('[flags.static]\nenabled = "on"\n')
+    (tmp_path / "shop.py").write_text(
+        "import ioprofiler\n"
+        "profiler = ioprofiler.Profiler(instrument=False, flags='flags.toml', state_dir='state',"
+        " access_log='access.log', note_format='%{user_id}n')\n"
+    )
+    ran = doctor("shop", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for says in (
+        "ok     flags: flags.toml",
+        "ok     access log: access.log",
+        "state_dir: state",
+        "compact note is made",
+    ):
+        assert says in ran.stdout
+    (tmp_path / "flags.toml").write_text('[flags.static]\nenabeld = "on"\n')
+    ran = doctor("shop", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "enabeld" in ran.stdout
+
+
 def test_of_what_is_wrong(tmp_path):
     (tmp_path / "shop.py").write_text(
         "import ioprofiler\nprofiler = ioprofiler.Profiler(gate='everyone', instrument=False)\nother = 5\n"

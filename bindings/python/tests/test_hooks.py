@@ -234,6 +234,18 @@ def test_psycopg_asynchronous(dsn):
         assert details(request, "db_connect") == [DATABASE]
 
 
+def test_psycopgs_pool(dsn):
+    import psycopg_pool
+
+    with hooked("psycopg_pool", "psycopg") as profiler, profiler.job("j") as request:
+        with psycopg_pool.ConnectionPool(kwargs=dsn, min_size=1, max_size=1, open=True) as pool:
+            with pool.connection() as connection:
+                connection.execute("SELECT 5")
+        profile = request.snapshot()
+    assert profile.calls["pool_wait"] == 1
+    assert profile.calls[DATABASE] == 2  # and its COMMIT
+
+
 def test_psycopg2(dsn):
     import psycopg2
     import psycopg2.extensions

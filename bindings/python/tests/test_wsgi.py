@@ -260,6 +260,19 @@ def test_errors_status_and_bytes_are_facts(open_profiler, monkeypatch):
     assert calls[2] == ["part", "part"]
 
 
+def test_a_client_that_leaves_aborts_the_request(open_profiler):
+    from wsgiref.util import setup_testing_defaults
+
+    environ = {"PATH_INFO": "/stream"}
+    setup_testing_defaults(environ)
+    before = open_profiler.stats()["aborted"]
+    body = open_profiler.wsgi(app)(environ, lambda *_: None)
+    next(iter(body))
+    body.close()
+    assert open_profiler.stats()["aborted"] == before + 1
+    assert not ioprofiler.current()
+
+
 def test_a_second_middleware_joins_as_a_scope(open_profiler):
     with wsgi_server(open_profiler.wsgi(open_profiler.wsgi(app))) as port:
         text = get(port, "/page?ioprofiler=text")[2].decode()

@@ -154,6 +154,8 @@ class Profiler:
         self._wants_answer_headers = self._native.wants_answer_headers
         self._touches_headers = self._wants_answer_headers or self._note_header is not None
         self._logs_itself = access_log == "host"
+        #: For the doctor.
+        self._flag_files, self._state_dir, self._access_log = _paths_of(flags), state_dir, access_log
         self._max_page = max_page
         self._buffer_streams = buffer_streams
         if not _profilers:

@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None, out: TextIO | None = None) -> int:
     _hooks(report, profiler)
     if profiler is not None:
         _gate(report, profiler)
+        _files(report, profiler)
         _numbers(report, profiler)
     return 1 if report.wrong else 0
 
@@ -143,6 +144,25 @@ def _clock(seconds: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
+def _files(report: _Report, profiler: ioprofiler.Profiler) -> None:
+    """Flags, logs and the folder for what outlives the process."""
+    files = profiler._flag_files
+    if files:
+        problems = profiler.reload_flags()
+        for problem in problems:
+            (report.bad if ": error: " in problem else report.hint)(f"flags: {problem}")
+        if not problems:
+            report.good(f"flags: {', '.join(files)}")
+    else:
+        report.hint("flags: no files; every flag is its caller's default")
+    log = profiler._access_log
+    report.good(f"access log: {log}") if log else report.hint("access log: none; your server writes its own")
+    note = "the compact note is made" if profiler._has_note else "none; set the option note_format"
+    (report.good if profiler._has_note else report.hint)(f"notes for the server's line: {note}")
+    folder = profiler._state_dir
+    report.good(f"state_dir: {folder}") if folder else report.hint("state_dir: none; each process speaks for itself")
+
+
 def _numbers(report: _Report, profiler: ioprofiler.Profiler) -> None:
     report.good(f"record: {profiler.record}")
     stats = profiler.stats()
@@ -150,6 +170,8 @@ def _numbers(report: _Report, profiler: ioprofiler.Profiler) -> None:
         ("panics", "panics inside, all contained"),
         ("queue_dropped", "finished requests that no log saw"),
         ("lost_notes", "notes that were not taken"),
+        ("log_failed", "lines that the access log's file would not take"),
+        ("log_dropped", "lines of the access log that were dropped"),
     ):
         if stats.get(name):
             report.bad(f"{stats[name]} {what}")

@@ -25,6 +25,7 @@ __all__ = ["configure", "errors", "install", "installed", "profiler_of_jobs", "r
 LIBRARIES: dict[str, tuple[str, str]] = {
     "sqlite3": ("sqlite3.dbapi2", "sqlite"),
     "psycopg": ("psycopg", "psycopg3"),
+    "psycopg_pool": ("psycopg_pool", "psycopg_pool_"),
     "psycopg2": ("psycopg2", "psycopg2_"),
     "pymysql": ("pymysql", "pymysql_"),
     "mysqlclient": ("MySQLdb", "mysqlclient"),

@@ -21,7 +21,8 @@ def hook(patches: Patches) -> None:
     category = cached_property(_category)
     category.__set_name__(BaseDatabaseWrapper, "_ioprofiler")
     patches.add(BaseDatabaseWrapper, "_ioprofiler", category)
-    # Opaque: the driver below has the same statement. Past the wrapper's own look-up of attributes, which takes longer than the call does of ours.
+    # Opaque: the driver below has the same statement. Past the wrapper's own look-up of attributes,
+    # which takes longer than the call does of ours.
     own = {"category_of": "db._ioprofiler"}
     rows = {"rows_of": "cursor.rowcount"}
     patches.replace(wrapper, "execute", _dbapi.execute("sql", name="sql", opaque=True, **own, **rows))

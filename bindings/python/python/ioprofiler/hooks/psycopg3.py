@@ -1,15 +1,14 @@
-"""psycopg 3, synchronous and asynchronous, and its pool."""
+"""psycopg 3, synchronous and asynchronous."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from ioprofiler import _native
 from ioprofiler.hooks import _dbapi, _names
-from ioprofiler.hooks._async import calls, waits
+from ioprofiler.hooks._async import calls
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -48,15 +47,6 @@ def hook(patches: Patches) -> None:
     connect = psycopg.connect
     psycopg.connect = psycopg.Connection.connect
     patches.later(lambda: setattr(psycopg, "connect", connect))
-    _hook_pool(patches)
-
-
-def _hook_pool(patches: Patches) -> None:
-    pool = sys.modules.get("psycopg_pool")
-    if pool is None:
-        return
-    patches.replace(pool.ConnectionPool, "getconn", lambda original: _names.waiting(original, "psycopg_pool"))
-    patches.replace(pool.AsyncConnectionPool, "getconn", waits("psycopg_pool"))
 
 
 def _category(cursor: Any) -> str:
