@@ -15,8 +15,9 @@ const MODEST_ID = /^[\w.:/+=@-]{1,128}$/
 
 /** One request to a server, and its answer. */
 class Visit {
-  constructor(profiler, request, req, res) {
+  constructor(profiler, request, req, res, wantedOfAnswer) {
     this.profiler = profiler
+    this.wantedOfAnswer = wantedOfAnswer
     this.request = request
     this.req = req
     this.res = res
@@ -33,6 +34,10 @@ class Visit {
   firstByte(status) {
     this.written = this.socket?.bytesWritten ?? 0
     this.request.firstByte(status)
+    const { noteHeader } = this.profiler.options
+    if (noteHeader === null || this.res.headersSent) return
+    const note = this.request.compactNote()
+    if (note !== undefined) this.res.setHeader(noteHeader, note)
   }
 
   end() {
@@ -40,6 +45,10 @@ class Visit {
     if (request.ended) return
     const route = this.route?.()
     if (route !== undefined && route !== null) request.setRoute(route)
+    for (const name of this.wantedOfAnswer) {
+      const value = res.getHeader(name)
+      if (value !== undefined) native.answerHeader(request.low, request.high, name, String(value))
+    }
     request.end(res.statusCode, this.bytes(), !res.writableFinished)
   }
 
@@ -88,6 +97,8 @@ class HttpObserver {
   constructor(profiler) {
     this.profiler = profiler
     this.parameter = native.gateParameter(profiler.number)
+    this.wanted = native.profilerWantedHeaders(profiler.number, false)
+    this.wantedOfAnswer = native.profilerWantedHeaders(profiler.number, true)
     this.onStart = ({ request, response }) => {
       const visit = this.begin(request, response)
       if (visit !== null) storage.enterWith(visit.request.root)
@@ -116,8 +127,8 @@ class HttpObserver {
   #begin(req, res) {
     const asked = mayAsk(req, this.parameter) ? this.#asked(req) : null
     const viewer = asked?.viewer ?? ''
-    const request = this.profiler.beginJoined(0, asked !== null, factsOf(req, viewer, this.profiler.options.requestIdHeader))
-    const visit = new Visit(this.profiler, request, req, res)
+    const request = this.profiler.beginJoined(0, asked !== null, this.#facts(req, viewer))
+    const visit = new Visit(this.profiler, request, req, res, this.wantedOfAnswer)
     req[kVisit] = visit
     res[kVisit] = visit
     res.writeHead = writeHead
@@ -128,6 +139,15 @@ class HttpObserver {
       visit.answer = new Answer(visit, asked)
     }
     return visit
+  }
+
+  #facts(req, viewer) {
+    let facts = factsOf(req, viewer, this.profiler.options.requestIdHeader)
+    for (const name of this.wanted) {
+      const value = req.headers[name.toLowerCase()]
+      if (value !== undefined) facts += `\0${name}\0${value}`
+    }
+    return facts
   }
 
   /** What the gate says at begin. Refusals are counted here, and are like not asking. */

@@ -86,11 +86,22 @@ impl Call {
         RequestHandle::from_bits(bits)
     }
 
-    pub(crate) fn is_string(&self, index: usize) -> bool {
-        let mut kind = 0;
+    pub(crate) fn kind(&self, index: usize) -> sys::napi_valuetype {
+        let mut kind = sys::ValueType::napi_undefined;
         // SAFETY: an argument of the running call.
         unsafe { sys::napi_typeof(self.env, self.value(index), &raw mut kind) };
-        kind == sys::ValueType::napi_string
+        kind
+    }
+
+    pub(crate) fn is_string(&self, index: usize) -> bool {
+        self.kind(index) == sys::ValueType::napi_string
+    }
+
+    pub(crate) fn bool(&self, index: usize) -> bool {
+        let mut yes = false;
+        // SAFETY: an argument of the running call; anything but a bool leaves `false`.
+        unsafe { sys::napi_get_value_bool(self.env, self.value(index), &raw mut yes) };
+        yes
     }
 
     /// Lends a string argument to `use_text`: UTF-8, empty where it is none.
@@ -182,6 +193,8 @@ callbacks! {
     finish = request::finish;
     fact = request::fact;
     answered = request::answered;
+    note = request::note;
+    answer_header = request::answer_header;
     hand = hand::hand;
     late = hand::late;
 }
