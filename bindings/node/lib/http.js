@@ -8,6 +8,7 @@ const { native } = require('./board.js')
 const { storage, state } = require('./context.js')
 const { Answer } = require('./answer.js')
 const { watchCallers } = require('./caller.js')
+const { routeOf } = require('./frameworks/express_route.js')
 
 const STARTED = 'http.server.request.start'
 const kVisit = Symbol('ioprofiler.visit')
@@ -43,7 +44,8 @@ class Visit {
   end() {
     const { req, res, request } = this
     if (request.ended) return
-    const route = this.route?.()
+    // Express leaves it on the request, also where its middleware was not asked for.
+    const route = this.route?.() ?? (req.route === undefined ? undefined : routeOf(req))
     if (route !== undefined && route !== null) request.setRoute(route)
     for (const name of this.wantedOfAnswer) {
       const value = res.getHeader(name)

@@ -184,7 +184,12 @@ macro_rules! callbacks {
     const CALLBACKS: &[(&str, unsafe extern "C" fn(
         sys::napi_env,
         sys::napi_callback_info,
-    ) -> sys::napi_value)] = &[("tick", tick), $((stringify!($name), $name),)*];
+    ) -> sys::napi_value)] = &[
+        ("tick", tick),
+        #[cfg(feature = "injected-panic")]
+        ("panicInRaw", injected::panic_in_raw),
+        $((stringify!($name), $name),)*
+    ];
     };
 }
 
@@ -257,12 +262,28 @@ pub fn add_raw_callbacks(exports: Object<'_>, env: Env) -> Result<()> {
 /// For the tests that nothing comes of a panic.
 #[cfg(feature = "injected-panic")]
 mod injected {
+    use super::{Call, guard, sys};
     use napi_derive::napi;
 
-    /// Panics, as any function of ours could.
-    #[napi(catch_unwind)]
     #[expect(clippy::panic, reason = "what it is for")]
-    pub fn panic_in_napi() {
+    fn panic_as_any_function_of_ours_could() {
         panic!("injected");
+    }
+
+    /// In a function of `#[napi]`.
+    #[napi(catch_unwind)]
+    pub fn panic_in_napi() {
+        panic_as_any_function_of_ours_could();
+    }
+
+    /// In a raw callback.
+    pub(super) unsafe extern "C" fn panic_in_raw(
+        env: sys::napi_env,
+        info: sys::napi_callback_info,
+    ) -> sys::napi_value {
+        // SAFETY: what Node gave to this callback.
+        let _call = unsafe { Call::new(env, info) };
+        guard(panic_as_any_function_of_ours_could);
+        std::ptr::null_mut()
     }
 }
