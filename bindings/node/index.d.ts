@@ -65,6 +65,18 @@ export interface ProfilerOptions {
   jobTtl?: number
   /** Starts no thread: finished profiles reach the sinks in `flush`. */
   threadless?: boolean
+  /**
+   * A line for each finished request, in the language of Apache's `LogFormat`, or `json` (the default):
+   * written by a thread of ours, appended to a file or to a stream of the process.
+   */
+  accessLog?: { file: string; format?: string } | { to: 'stdout' | 'stderr'; format?: string }
+  /** What stands in the compact note: `'%{user_id}n %{app_us}n'`. */
+  noteFormat?: string
+  /**
+   * The header of every answer that carries the compact note, for the log of a server in front, which
+   * must take it off. Default: none.
+   */
+  noteHeader?: string
   /** Where the profiler says what went wrong, once a minute and kind. Default: a warning of the process. */
   onLog?: (event: LogEvent) => void
   /** Takes each finished profile, in a microtask after the request's end. For tests and consoles. */
@@ -177,6 +189,15 @@ export class Profiler {
   grant(who: string, options: { host: string; seconds?: number; https?: boolean }): string
   stats(): Stats
 
+  /** A token for morgan: `morgan.token('ioprofiler', profiler.morgan())`, then `:ioprofiler`. */
+  morgan(): (req: IncomingMessage) => string | undefined
+  /** A mixin for pino: `pino({ mixin: profiler.pino() })` puts the request's id into each line. */
+  pino(): () => object
+  /** A format for winston: `format.combine(profiler.winston(), format.json())`, likewise. */
+  winston(): { transform(info: any): any }
+  /** Opens the access log's file again: after it was moved away. It notices that by itself as well. */
+  reopenLogs(): void
+
   /** Waits, blocking, until what was finished has reached the sinks; at most `within` ms (200). */
   flush(within?: number): boolean
   /** Undoes every hook, flushes, and ends the collector. */
@@ -206,6 +227,11 @@ export class Request {
   /** Who looks at the profile. */
   setViewer(viewer: string): this
   setError(error: unknown): this
+  /** Sets a note for the log: a named value. The last one wins. */
+  note(name: string, value: NoteValue): this
+  note(notes: Record<string, NoteValue>): this
+  /** The compact note as it is now, in the profiler's `noteFormat`; undefined without one. */
+  compactNote(): string | undefined
   /** The answer's first byte leaves: later calls are marked. */
   firstByte(status?: number): void
 
@@ -354,6 +380,13 @@ export function span(category: string | Category, detail?: Detail): Span
 /** As `span`, of a template or a function: what runs inside happens in it. */
 export function scope<T>(category: string | Category, detail: Detail, fn: (call: Span) => T): T
 export function scope(category: string | Category, detail?: Detail): Span
+
+/** What a note may be; anything else is made a string, and null and undefined are passed over. */
+export type NoteValue = string | number | boolean | null | undefined
+
+/** Sets a note on the running request, for its line in the log; or several. */
+export function note(name: string, value: NoteValue): void
+export function note(notes: Record<string, NoteValue>): void
 
 /** The request that the running code is in. */
 export function current(): Request | undefined

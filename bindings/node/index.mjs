@@ -2,5 +2,5 @@
 
 import ioprofiler from './index.js'
 
-export const { Profiler, Profile, Request, Category, Span, category, current, record, scope, span } = ioprofiler
+export const { Profiler, Profile, Request, Category, Span, category, current, note, record, scope, span } = ioprofiler
 export default ioprofiler

@@ -76,6 +76,16 @@ export declare function gateParameter(profiler: number): string
 /** Somebody asked and was refused: counted, and logged once a minute and reason. */
 export declare function gateRefused(profiler: number, reason: number): void
 
+/** Where a line for each finished request goes, and how it looks. */
+export interface NativeAccessLog {
+  /** A path, or `stdout` or `stderr`. */
+  target: string
+  /** Whether the target is a path. */
+  isFile: boolean
+  /** In the language of Apache's `LogFormat`, or `json`. */
+  format: string
+}
+
 /** The head of an answer. */
 export interface NativeAnswer {
   method: string
@@ -115,6 +125,9 @@ export interface NativeOptions {
   requestTtlMs?: number
   jobTtlMs?: number
   threadless: boolean
+  accessLog?: NativeAccessLog
+  /** What stands in compact notes. */
+  noteFormat?: string
 }
 
 /** A page with the panel in it, or the value of `X-Ioprofiler`. */
@@ -184,8 +197,14 @@ export declare function profilerLog(number: number): Array<Said>
  */
 export declare function profilerNew(options: NativeOptions): number
 
+/** Whether the compact note names what needs a request's calls. */
+export declare function profilerNoteNeedsCalls(number: number): boolean
+
 /** Whether calls are recorded: `always`, `asked` or `off`. */
 export declare function profilerRecord(number: number): string
+
+/** Opens the files of access logs again. */
+export declare function profilerReopenLogs(number: number): void
 
 /** Changes it, for requests that begin from now on. */
 export declare function profilerSetRecord(number: number, record: string): void
@@ -196,11 +215,17 @@ export declare function profilerShutdown(number: number, withinMs: number): bool
 /** Counters of this process, and of one profiler. */
 export declare function profilerStats(number: number): NativeStats
 
+/** The headers of requests, or of answers, that log formats name. */
+export declare function profilerWantedHeaders(number: number, ofAnswers: boolean): Array<string>
+
 /** A reason for which the gate stayed closed, and how often. */
 export interface RefusedCount {
   reason: string
   count: number
 }
+
+/** The request's compact note, where the profiler has a format for it. */
+export declare function requestCompactNote(low: number, high: number): string | null
 
 /** Begins a job that knows this request as its parent: its handle's halves. */
 export declare function requestDetach(low: number, high: number, name: string): Array<number>

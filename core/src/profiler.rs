@@ -240,8 +240,11 @@ impl ProfilerBuilder {
     /// so that a child of a fork never shares a socket or a lock with its parent.
     #[must_use]
     pub fn sink<S: Sink>(mut self, make: impl Fn() -> S + Send + Sync + 'static) -> Self {
-        self.sinks
-            .push((Box::new(move || Box::new(make())), S::wants));
+        self.sinks.push(SinkKind {
+            make: Box::new(move || Box::new(make())),
+            wants: S::wants,
+            reads_calls: true,
+        });
         self
     }
 

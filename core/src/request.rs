@@ -347,8 +347,8 @@ impl Request {
         ))
     }
 
-    /// Whether some sink wants the profile, were the request to end now: for hosts that keep calls
-    /// on their own side until somebody reads them (see [`handed`](crate::handed)).
+    /// Whether some sink would read the request's calls, were it to end now: for hosts that keep
+    /// calls on their own side until then (see [`handed`](crate::handed)).
     #[must_use]
     pub fn is_wanted(&self, how: State, status: Option<u16>) -> bool {
         self.mine()

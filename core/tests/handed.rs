@@ -184,3 +184,14 @@ fn calls_that_only_the_host_saw_are_counted() {
     assert!(after.late_spans >= before.late_spans + 2);
     assert!(request.finish(200, 0).calls_outside >= 3);
 }
+
+#[test]
+fn a_log_that_names_no_calls_does_not_want_them() {
+    for (format, wanted) in [("%r %{user_id}n %D", false), ("%r %{calls}n", true)] {
+        let format = ioprofiler::LogFormat::parse(format).expect("it is right");
+        let log = ioprofiler::AccessLog::file("/dev/null", format);
+        let builder = Profiler::builder().access_log(log).threadless(true);
+        let request = begin(builder).request();
+        assert_eq!(request.is_wanted(State::Finished, Some(200)), wanted);
+    }
+}

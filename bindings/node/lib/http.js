@@ -8,6 +8,7 @@ const { native } = require('./board.js')
 const { storage, state } = require('./context.js')
 const { Answer } = require('./answer.js')
 const { watchCallers } = require('./caller.js')
+const { routeOf } = require('./frameworks/express_route.js')
 
 const STARTED = 'http.server.request.start'
 const kVisit = Symbol('ioprofiler.visit')
@@ -15,8 +16,9 @@ const MODEST_ID = /^[\w.:/+=@-]{1,128}$/
 
 /** One request to a server, and its answer. */
 class Visit {
-  constructor(profiler, request, req, res) {
+  constructor(profiler, request, req, res, wantedOfAnswer) {
     this.profiler = profiler
+    this.wantedOfAnswer = wantedOfAnswer
     this.request = request
     this.req = req
     this.res = res
@@ -33,13 +35,22 @@ class Visit {
   firstByte(status) {
     this.written = this.socket?.bytesWritten ?? 0
     this.request.firstByte(status)
+    const { noteHeader } = this.profiler.options
+    if (noteHeader === null || this.res.headersSent) return
+    const note = this.request.compactNote()
+    if (note !== undefined) this.res.setHeader(noteHeader, note)
   }
 
   end() {
     const { req, res, request } = this
     if (request.ended) return
-    const route = this.route?.()
+    // Express leaves it on the request, also where its middleware was not asked for.
+    const route = this.route?.() ?? (req.route === undefined ? undefined : routeOf(req))
     if (route !== undefined && route !== null) request.setRoute(route)
+    for (const name of this.wantedOfAnswer) {
+      const value = res.getHeader(name)
+      if (value !== undefined) native.answerHeader(request.low, request.high, name, String(value))
+    }
     request.end(res.statusCode, this.bytes(), !res.writableFinished)
   }
 
@@ -88,6 +99,8 @@ class HttpObserver {
   constructor(profiler) {
     this.profiler = profiler
     this.parameter = native.gateParameter(profiler.number)
+    this.wanted = native.profilerWantedHeaders(profiler.number, false)
+    this.wantedOfAnswer = native.profilerWantedHeaders(profiler.number, true)
     this.onStart = ({ request, response }) => {
       const visit = this.begin(request, response)
       if (visit !== null) storage.enterWith(visit.request.root)
@@ -116,8 +129,8 @@ class HttpObserver {
   #begin(req, res) {
     const asked = mayAsk(req, this.parameter) ? this.#asked(req) : null
     const viewer = asked?.viewer ?? ''
-    const request = this.profiler.beginJoined(0, asked !== null, factsOf(req, viewer, this.profiler.options.requestIdHeader))
-    const visit = new Visit(this.profiler, request, req, res)
+    const request = this.profiler.beginJoined(0, asked !== null, this.#facts(req, viewer))
+    const visit = new Visit(this.profiler, request, req, res, this.wantedOfAnswer)
     req[kVisit] = visit
     res[kVisit] = visit
     res.writeHead = writeHead
@@ -128,6 +141,15 @@ class HttpObserver {
       visit.answer = new Answer(visit, asked)
     }
     return visit
+  }
+
+  #facts(req, viewer) {
+    let facts = factsOf(req, viewer, this.profiler.options.requestIdHeader)
+    for (const name of this.wanted) {
+      const value = req.headers[name.toLowerCase()]
+      if (value !== undefined) facts += `\0${name}\0${value}`
+    }
+    return facts
   }
 
   /** What the gate says at begin. Refusals are counted here, and are like not asking. */

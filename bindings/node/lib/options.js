@@ -26,6 +26,9 @@ const KNOWN = new Set([
   'onLog',
   'onProfile',
   'threadless',
+  'accessLog',
+  'noteFormat',
+  'noteHeader',
   ...Object.keys(NUMBERS),
 ])
 
@@ -79,6 +82,19 @@ function instrument(given) {
   throw wrong('instrument', given, 'true, false, or a list of libraries')
 }
 
+/** Where a line for each finished request goes. */
+function accessLog(given) {
+  if (given === undefined || given === null) return undefined
+  const allowed = '{ file: PATH } or { to: "stdout" or "stderr" }, with a format'
+  if (typeof given !== 'object') throw wrong('accessLog', given, allowed)
+  const { file, to, format = 'json', ...more } = given
+  const isFile = file !== undefined
+  const target = isFile ? file : to
+  if (Object.keys(more).length !== 0 || typeof format !== 'string' || typeof target !== 'string') throw wrong('accessLog', given, allowed)
+  if (isFile ? to !== undefined : !['stdout', 'stderr'].includes(target)) throw wrong('accessLog', given, allowed)
+  return { target, isFile, format }
+}
+
 function check(given) {
   if (given === null || typeof given !== 'object') throw wrong('options', given, 'an object')
   for (const name of Object.keys(given)) {
@@ -96,7 +112,11 @@ function check(given) {
     gateParameter: optional(given, 'gateParameter', 'string', 'a string'),
     build: optional(given, 'build', 'string', 'a string'),
     threadless: optional(given, 'threadless', 'boolean', 'true or false') ?? false,
+    accessLog: accessLog(given.accessLog),
+    noteFormat: optional(given, 'noteFormat', 'string', 'a format, such as "%{user_id}n %{app_us}n"'),
   }
+  const noteHeader = optional(given, 'noteHeader', 'string', 'a header\'s name') ?? null
+  if (noteHeader !== null && native.noteFormat === undefined) throw new TypeError('noteHeader: needs noteFormat, which says what stands in it')
   for (const [option, name] of Object.entries(NUMBERS)) {
     const value = optional(given, option, 'number', 'a number')
     if (value !== undefined && (!Number.isInteger(value) || value < 0)) throw wrong(option, value, 'a whole number')
@@ -109,6 +129,7 @@ function check(given) {
     predicate,
     instrument: instrument(given.instrument),
     maxPage,
+    noteHeader,
     bufferStreams: optional(given, 'bufferStreams', 'boolean', 'true or false') ?? false,
     requestIdHeader: requestIdHeader(given.requestIdHeader),
     onLog: optional(given, 'onLog', 'function', 'a function') ?? warn,

@@ -33,6 +33,8 @@ class Profiler {
     this.open = new Set()
     /** Whether somebody in this thread takes each finished profile. */
     this.wantsProfiles = checked.onProfile !== null
+    /** Whether a compact note says something of a request's calls. */
+    this.noteNeedsCalls = native.profilerNoteNeedsCalls(this.#number)
     all.add(this)
     this.#recordChanged()
     if (!watchesExit) process.on('exit', flushAll)
@@ -223,6 +225,26 @@ class Profiler {
    */
   grant(who, { host, seconds = 3600, https = true } = {}) {
     return native.gateGrant(this.#number, String(who), String(host ?? ''), seconds, https)
+  }
+
+  /** A token for morgan: `morgan.token('ioprofiler', profiler.morgan())`, then `:ioprofiler`. */
+  morgan() {
+    return require('./logs.js').morganToken
+  }
+
+  /** A mixin for pino: `pino({ mixin: profiler.pino() })` puts the request's id into each line. */
+  pino() {
+    return require('./logs.js').pinoMixin
+  }
+
+  /** A format for winston: `format.combine(profiler.winston(), format.json())`, likewise. */
+  winston() {
+    return require('./logs.js').winstonFormat
+  }
+
+  /** Opens the access log's file again: after it was moved away. It notices that by itself as well. */
+  reopenLogs() {
+    native.profilerReopenLogs(this.#number)
   }
 
   /** What happened in this process so far: plain counters. */

@@ -6,6 +6,7 @@ const { storage, Context, state } = require('./context.js')
 const { Recorder } = require('./recorder.js')
 const { Profile } = require('./profile.js')
 
+const NOTABLE = new Set(['string', 'number', 'boolean'])
 const FINISHED = 0
 const ABORTED = 1
 const FACTS = { route: 0, user: 1, visitor: 2, group: 3, viewer: 4, error: 5 }
@@ -87,6 +88,23 @@ class Request {
   setError(error) {
     if (error === undefined || error === null) return this
     return this.#fact(FACTS.error, messageOf(error))
+  }
+
+  /** Sets a note for the log: text, number or bool; or several, by an object. The last value wins. */
+  note(name, value) {
+    if (this.ended) return this
+    if (typeof name === 'object' && name !== null) {
+      for (const [one, of] of Object.entries(name)) this.note(one, of)
+    } else if (value !== undefined && value !== null) {
+      native.note(this.low, this.high, String(name), NOTABLE.has(typeof value) ? value : String(value))
+    }
+    return this
+  }
+
+  /** The compact note as it is now, in the profiler's `noteFormat`; undefined without one. */
+  compactNote() {
+    if (this.recorder !== null && this.profiler.noteNeedsCalls) this.recorder.handOver()
+    return native.requestCompactNote(this.low, this.high) ?? undefined
   }
 
   /** The answer's first byte leaves: later calls are marked `after answer`. */
@@ -178,4 +196,9 @@ function current() {
   return context === undefined || context.request.ended ? undefined : context.request
 }
 
-module.exports = { Request, current, messageOf }
+/** Sets a note on the running request, if there is one. */
+function note(name, value) {
+  current()?.note(name, value)
+}
+
+module.exports = { Request, current, messageOf, note }

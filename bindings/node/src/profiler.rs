@@ -6,7 +6,7 @@ use crate::request::fields;
 use ioprofiler_core::gate::Gate;
 use ioprofiler_core::handle::RequestHandle;
 use ioprofiler_core::render::{Details, json};
-use ioprofiler_core::{Facts, Hook, LogEvent, Profiler, Record};
+use ioprofiler_core::{AccessLog, Facts, Hook, LogEvent, LogFormat, NoteFormat, Profiler, Record};
 use napi::{Env, Error, Result};
 use napi_derive::napi;
 use std::borrow::Cow;
@@ -68,6 +68,36 @@ pub struct NativeOptions {
     pub request_ttl_ms: Option<f64>,
     pub job_ttl_ms: Option<f64>,
     pub threadless: bool,
+    pub access_log: Option<NativeAccessLog>,
+    /// What stands in compact notes.
+    pub note_format: Option<String>,
+}
+
+/// Where a line for each finished request goes, and how it looks.
+#[napi(object)]
+#[derive(Clone, Debug)]
+pub struct NativeAccessLog {
+    /// A path, or `stdout` or `stderr`.
+    pub target: String,
+    /// Whether the target is a path.
+    pub is_file: bool,
+    /// In the language of Apache's `LogFormat`, or `json`.
+    pub format: String,
+}
+
+impl NativeAccessLog {
+    fn build(&self) -> Result<AccessLog> {
+        let format = if self.format == "json" {
+            LogFormat::json()
+        } else {
+            LogFormat::parse(&self.format).map_err(wrong)?
+        };
+        Ok(match (self.is_file, self.target.as_str()) {
+            (true, path) => AccessLog::file(path, format),
+            (false, "stderr") => AccessLog::stderr(format),
+            _ => AccessLog::stdout(format),
+        })
+    }
 }
 
 fn wrong(error: impl std::fmt::Display) -> Error {
@@ -95,6 +125,12 @@ fn build(options: &NativeOptions) -> Result<Entry> {
                 said.push_back((event.kind.to_owned(), event.message.clone()));
             }
         });
+    if let Some(log) = &options.access_log {
+        builder = builder.access_log(log.build()?);
+    }
+    if let Some(format) = &options.note_format {
+        builder = builder.note_format(NoteFormat::parse(format).map_err(wrong)?);
+    }
     if let Some(build) = &options.build {
         builder = builder.build_id(build);
     }
@@ -166,8 +202,8 @@ pub fn profiler_new(env: Env, options: NativeOptions) -> Result<u32> {
 }
 
 /// `begin(profiler, kind, asked, facts)`: begins a request. `facts` is one string, joined with
-/// NULs: method, path, query, scheme, host, protocol, peer, id, traceparent, viewer. Answers the
-/// handle; 0 is none.
+/// NULs: method, path, query, scheme, host, protocol, peer, id, traceparent, viewer, and names and
+/// values of headers that log formats name. Answers the handle; 0 is none.
 pub(crate) fn begin(call: &Call) {
     call.answer_handle(0);
     let Some(profiler) = find(call.u32(0)) else {
@@ -175,9 +211,12 @@ pub(crate) fn begin(call: &Call) {
     };
     call.with_text(3, |joined| {
         let mut given: [Cow<'_, str>; 10] = Default::default();
-        for (place, field) in given.iter_mut().zip(fields(joined)) {
+        let mut all = fields(joined);
+        for (place, field) in given.iter_mut().zip(&mut all) {
             *place = field;
         }
+        let headers: Vec<Cow<'_, str>> = all.collect();
+        let headers: Vec<(&str, &str)> = headers.chunks_exact(2).filter_map(pair).collect();
         let [
             method,
             path,
@@ -219,9 +258,47 @@ pub(crate) fn begin(call: &Call) {
         if !viewer.is_empty() {
             facts = facts.viewer(viewer);
         }
-        let request = profiler.begin(&facts.asked(call.u32(2) != 0));
+        let facts = facts.headers(&headers).asked(call.u32(2) != 0);
+        let request = profiler.begin(&facts);
         call.answer_handle(RequestHandle::new(request).to_bits());
     });
+}
+
+fn pair<'a>(pair: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
+    match pair {
+        [name, value] => Some((name, value)),
+        _ => None,
+    }
+}
+
+/// The headers of requests, or of answers, that log formats name.
+#[napi(catch_unwind)]
+pub fn profiler_wanted_headers(number: u32, of_answers: bool) -> Vec<String> {
+    let Some(wanted) = find(number).map(Profiler::wanted_headers) else {
+        return Vec::new();
+    };
+    let names = if of_answers {
+        &wanted.answer
+    } else {
+        &wanted.request
+    };
+    names.clone()
+}
+
+/// Whether the compact note names what needs a request's calls.
+#[napi(catch_unwind)]
+pub fn profiler_note_needs_calls(number: u32) -> bool {
+    find(number)
+        .and_then(Profiler::note_format)
+        .is_some_and(NoteFormat::needs_calls)
+}
+
+/// Opens the files of access logs again.
+#[napi(catch_unwind)]
+pub fn profiler_reopen_logs(number: u32) {
+    if let Some(profiler) = find(number) {
+        profiler.reopen_logs();
+    }
 }
 
 /// Whether calls are recorded: `always`, `asked` or `off`.

@@ -86,11 +86,22 @@ impl Call {
         RequestHandle::from_bits(bits)
     }
 
-    pub(crate) fn is_string(&self, index: usize) -> bool {
-        let mut kind = 0;
+    pub(crate) fn kind(&self, index: usize) -> sys::napi_valuetype {
+        let mut kind = sys::ValueType::napi_undefined;
         // SAFETY: an argument of the running call.
         unsafe { sys::napi_typeof(self.env, self.value(index), &raw mut kind) };
-        kind == sys::ValueType::napi_string
+        kind
+    }
+
+    pub(crate) fn is_string(&self, index: usize) -> bool {
+        self.kind(index) == sys::ValueType::napi_string
+    }
+
+    pub(crate) fn bool(&self, index: usize) -> bool {
+        let mut yes = false;
+        // SAFETY: an argument of the running call; anything but a bool leaves `false`.
+        unsafe { sys::napi_get_value_bool(self.env, self.value(index), &raw mut yes) };
+        yes
     }
 
     /// Lends a string argument to `use_text`: UTF-8, empty where it is none.
@@ -173,7 +184,12 @@ macro_rules! callbacks {
     const CALLBACKS: &[(&str, unsafe extern "C" fn(
         sys::napi_env,
         sys::napi_callback_info,
-    ) -> sys::napi_value)] = &[("tick", tick), $((stringify!($name), $name),)*];
+    ) -> sys::napi_value)] = &[
+        ("tick", tick),
+        #[cfg(feature = "injected-panic")]
+        ("panicInRaw", injected::panic_in_raw),
+        $((stringify!($name), $name),)*
+    ];
     };
 }
 
@@ -182,6 +198,8 @@ callbacks! {
     finish = request::finish;
     fact = request::fact;
     answered = request::answered;
+    note = request::note;
+    answer_header = request::answer_header;
     hand = hand::hand;
     late = hand::late;
 }
@@ -244,12 +262,28 @@ pub fn add_raw_callbacks(exports: Object<'_>, env: Env) -> Result<()> {
 /// For the tests that nothing comes of a panic.
 #[cfg(feature = "injected-panic")]
 mod injected {
+    use super::{Call, guard, sys};
     use napi_derive::napi;
 
-    /// Panics, as any function of ours could.
-    #[napi(catch_unwind)]
     #[expect(clippy::panic, reason = "what it is for")]
-    pub fn panic_in_napi() {
+    fn panic_as_any_function_of_ours_could() {
         panic!("injected");
+    }
+
+    /// In a function of `#[napi]`.
+    #[napi(catch_unwind)]
+    pub fn panic_in_napi() {
+        panic_as_any_function_of_ours_could();
+    }
+
+    /// In a raw callback.
+    pub(super) unsafe extern "C" fn panic_in_raw(
+        env: sys::napi_env,
+        info: sys::napi_callback_info,
+    ) -> sys::napi_value {
+        // SAFETY: what Node gave to this callback.
+        let _call = unsafe { Call::new(env, info) };
+        guard(panic_as_any_function_of_ours_could);
+        std::ptr::null_mut()
     }
 }

@@ -5,6 +5,7 @@ use crate::raw::Call;
 use ioprofiler_core::handle::RequestHandle;
 use ioprofiler_core::{Request, State};
 use napi::bindgen_prelude::External;
+use napi::sys;
 use napi_derive::napi;
 use std::borrow::Cow;
 
@@ -76,6 +77,48 @@ pub(crate) fn answered(call: &Call) {
         request.set_status(status);
     }
     request.first_byte();
+}
+
+/// `note(low, high, name, value)`: sets a note; the value is a string, a number or a bool.
+pub(crate) fn note(call: &Call) {
+    let request = call.request().request();
+    call.with_text(2, |name| {
+        let name = String::from_utf8_lossy(name);
+        match call.kind(3) {
+            sys::ValueType::napi_number => {
+                let number = call.f64(3);
+                let whole = number.trunc() == number && number.abs() <= MOST_EXACT;
+                if whole {
+                    request.note(&name, number as i64);
+                } else {
+                    request.note(&name, number);
+                }
+            }
+            sys::ValueType::napi_boolean => request.note(&name, call.bool(3)),
+            _ => call.with_text(3, |text| {
+                let text = String::from_utf8_lossy(text);
+                request.note(&name, text.as_ref());
+            }),
+        }
+    });
+}
+
+/// 2⁵³: whole numbers up to here are exact in JavaScript.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// `answerHeader(low, high, name, value)`: a header of the answer that a log format names.
+pub(crate) fn answer_header(call: &Call) {
+    let request = call.request().request();
+    call.with_text(2, |name| {
+        let name = String::from_utf8_lossy(name);
+        call.with_text(3, |value| request.answer_header(&name, value));
+    });
+}
+
+/// The request's compact note, where the profiler has a format for it.
+#[napi(catch_unwind)]
+pub fn request_compact_note(low: u32, high: u32) -> Option<String> {
+    find(low, high).compact_note()
 }
 
 /// The request's id; empty for none.

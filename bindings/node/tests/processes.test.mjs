@@ -18,7 +18,7 @@ async function runWorker(number, end) {
   const worker = new Worker(file('worker.mjs'), { workerData: { number, end } })
   worker.on('error', () => {})
   const exited = new Promise((resolve) => worker.once('exit', resolve))
-  const [message] = await once(worker, 'message')
+  const message = await new Promise((resolve) => worker.once('message', resolve))
   if (end === 'busy') await sleep(1)
   if (end !== undefined && end !== 'throw') await worker.terminate()
   await exited

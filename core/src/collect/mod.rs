@@ -33,7 +33,19 @@ const SEND_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) type SinkFactory = Box<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 /// How to make a sink in a process, and which requests its kind wants.
-pub(crate) type SinkKind = (SinkFactory, fn(&Ended) -> bool);
+pub(crate) struct SinkKind {
+    pub(crate) make: SinkFactory,
+    pub(crate) wants: fn(&Ended) -> bool,
+    /// Whether it looks at a request's calls at all.
+    pub(crate) reads_calls: bool,
+}
+impl SinkKind {
+    fn wants(&self, ended: &Ended) -> bool {
+        let wants = self.wants;
+        catch_unwind(|| wants(ended)).unwrap_or(false)
+    }
+}
+
 pub(crate) type Log = Arc<dyn Fn(&LogEvent) + Send + Sync>;
 
 pub(crate) struct Collector {
@@ -109,7 +121,7 @@ impl Collector {
         // Two threads that come here at once make two, and the later one stays: what the first
         // request of a process may lose is its place in a queue.
         let sinks = catch_unwind(AssertUnwindSafe(|| {
-            self.sinks.iter().map(|(make, _)| make()).collect()
+            self.sinks.iter().map(|kind| (kind.make)()).collect()
         }));
         let here: &'static Here = Box::leak(Box::new(Here {
             generation,
@@ -161,21 +173,22 @@ impl Collector {
     }
 
     fn any_wants(&self, ended: &Ended) -> bool {
-        let wanted = |(_, wants): &SinkKind| catch_unwind(|| wants(ended)).unwrap_or(false);
-        self.sinks.iter().any(wanted)
+        self.sinks.iter().any(|kind| kind.wants(ended))
     }
 
-    /// Whether a request would be wanted, were it to end now.
+    /// Whether a request's calls would be read, were it to end now.
     pub(crate) fn is_wanted(&self, open: &Held, how: State, status: Option<u16>) -> bool {
         if self.sinks.is_empty() {
             return false;
         }
         let begun_at = open.slot.begun_at.load(Ordering::Relaxed);
-        self.any_wants(&Ended {
+        let ended = Ended {
             status: status.or(open.slot.status()),
             page_ns: Scale::rough(begun_at, clock::ticks()),
             ..ended(open, how)
-        })
+        };
+        let reads = |kind: &SinkKind| kind.reads_calls && kind.wants(&ended);
+        self.sinks.iter().any(reads)
     }
 
     /// Makes sure that somebody will look, without waking anybody.

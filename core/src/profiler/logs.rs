@@ -1,8 +1,8 @@
 //! A profiler's access logs and its compact note: options in, lines out.
 
 use super::{Profiler, ProfilerBuilder, Shared};
-use crate::collect::SinkFactory;
 use crate::collect::sink::access_log::{AccessLog, Control};
+use crate::collect::{SinkFactory, SinkKind};
 use crate::log_format::NoteFormat;
 use crate::request::Profile;
 use std::sync::Arc;
@@ -62,8 +62,13 @@ impl ProfilerBuilder {
             logs.push((log.clone(), Arc::clone(&control)));
             if log.is_written() {
                 let threadless = self.threadless;
+                let reads_calls = log.format().needs_calls();
                 let make: SinkFactory = Box::new(move || Box::new(log.sink(&control, threadless)));
-                self.sinks.push((make, |_| true));
+                self.sinks.push(SinkKind {
+                    make,
+                    wants: |_| true,
+                    reads_calls,
+                });
             }
         }
         logs

@@ -27,6 +27,12 @@ function names() {
   return [...LIBRARIES.map((library) => library.name), 'bullmq']
 }
 
+/** The packages that can be hooked. */
+function packages() {
+  const bullmq = require('./bullmq.js')(() => undefined)
+  return [...LIBRARIES, bullmq].flatMap((library) => Object.keys(library.packages))
+}
+
 /** Profilers that have hooked, the first one first, and what they hear of it. */
 const users = new Map()
 let chosen = null
@@ -73,4 +79,4 @@ function unhook(profiler) {
   reports = []
 }
 
-module.exports = { hook, unhook, names }
+module.exports = { hook, unhook, names, packages }

@@ -5,7 +5,7 @@
 // context. So its call begins where the application gives it, is kept with it, and ends when it is
 // answered.
 
-const { Span, beginCall, outcomeOf, quietly, OK } = require('./tools.js')
+const { Span, beginCall, outcomeOf, outsideRequests, quietly, OK } = require('./tools.js')
 const { REDIS, countFound, describe, describeMany } = require('./redis_details.js')
 
 const kSeen = Symbol('ioprofiler.seen')
@@ -45,6 +45,7 @@ function hookRedis(exports, wraps) {
     if (stream === undefined) quietly(() => watch(command, this))
     return sendCommand.call(this, command, stream, ...rest)
   })
+  wraps.wrap(Redis.prototype, 'connect', outsideRequests)
 }
 
 function hookPipeline(exports, wraps) {

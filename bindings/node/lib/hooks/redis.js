@@ -1,8 +1,7 @@
 'use strict'
 // redis (node-redis): each command, pipeline and transaction is a call of whoever gave it.
 
-const { storage } = require('../context.js')
-const { beginCall, endingPromise, endThrown, quietly } = require('./tools.js')
+const { beginCall, endingPromise, endThrown, outsideRequests, quietly } = require('./tools.js')
 const { REDIS, countFound, describe, describeMany } = require('./redis_details.js')
 
 function targetOf(client) {
@@ -43,10 +42,7 @@ function hookClient(exports, wraps) {
       )
     })
   }
-  // What a connection does for itself, at once and later, belongs to no request.
-  wraps.wrap(prototype, 'connect', (connect) => function (...args) {
-    return storage.getStore() === undefined ? connect.apply(this, args) : storage.exit(() => connect.apply(this, args))
-  })
+  wraps.wrap(prototype, 'connect', outsideRequests)
 }
 
 module.exports = {

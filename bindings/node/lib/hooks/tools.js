@@ -3,7 +3,7 @@
 // and events. A wrap does what it wraps, whatever goes wrong in it.
 
 const { EventEmitter } = require('node:events')
-const { state } = require('../context.js')
+const { state, storage } = require('../context.js')
 const { Category, Span, beginCall, contextNow, follow, inContext, outcomeOf, OK } = require('../span.js')
 
 /** Replaces methods, and puts them back. */
@@ -103,4 +103,12 @@ function endThrown(call, error) {
   quietly(() => Span.endWith(call, outcomeOf(error)))
 }
 
-module.exports = { Wraps, Category, Span, beginCall, callbackIndex, contextNow, endByEvents, endThrown, endingCallback, endingPromise, inContext, outcomeOf, quietly, OK }
+/** A method that connects: what a connection does for itself, now and later, is no request's. */
+function outsideRequests(method) {
+  return function (...args) {
+    if (storage.getStore() === undefined) return method.apply(this, args)
+    return storage.exit(() => method.apply(this, args))
+  }
+}
+
+module.exports = { Wraps, Category, Span, beginCall, callbackIndex, contextNow, endByEvents, endThrown, endingCallback, endingPromise, inContext, outcomeOf, outsideRequests, quietly, OK }

@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+'use strict'
+// `npx ioprofiler doctor`: what of the application in this folder will be seen, and what will not.
+
+const { existsSync } = require('node:fs')
+const { createRequire } = require('node:module')
+const { join } = require('node:path')
+
+const USAGE = `usage: ioprofiler doctor
+
+Says what of the application in this folder ioprofiler sees: the runtime, the native part, and each
+library that it could hook. Ends with status 1 where something will not be seen.`
+
+/** What a check found: a line, and whether all is well. */
+function say(ok, text) {
+  console.log(`${ok ? 'ok   ' : 'FAIL '} ${text}`)
+  return ok
+}
+
+function loadPackage() {
+  try {
+    return require('../index.js')
+  } catch (error) {
+    say(false, `the native part cannot be loaded: ${error.message.split('\n')[0]}`)
+    return null
+  }
+}
+
+function doctor() {
+  const [major] = process.versions.node.split('.').map(Number)
+  let well = say(major >= 20, `node ${process.versions.node} (20 or newer)`)
+  const loaded = loadPackage()
+  if (loaded === null) return false
+  well = say(true, `ioprofiler ${require('../package.json').version}, its native part is loaded`) && well
+  const profiler = new loaded.Profiler({ onLog: () => {} })
+  const { packages } = require('../lib/hooks')
+  const here = createRequire(join(process.cwd(), 'package.json'))
+  for (const name of packages()) {
+    if (!existsSync(join(process.cwd(), 'node_modules', name))) continue
+    try {
+      here(name)
+    } catch (error) {
+      well = say(false, `${name}: it cannot be loaded: ${error.message.split('\n')[0]}`) && well
+    }
+  }
+  for (const { name, hooked, hint } of profiler.hooks) {
+    well = say(hooked, hooked ? `${name} is hooked` : `${name} is not hooked: ${hint}`) && well
+  }
+  const request = profiler.begin({ kind: 'command', name: 'doctor' })
+  request.run(() => loaded.span('doctor', 'a call', () => {}))
+  well = say(request.finish().calls() === 1, 'a call of a request is recorded') && well
+  profiler.shutdown()
+  return well
+}
+
+if (process.argv.length === 3 && process.argv[2] === 'doctor') {
+  // Libraries may have left things running.
+  process.exit(doctor() ? 0 : 1)
+} else {
+  console.error(USAGE)
+  process.exit(2)
+}

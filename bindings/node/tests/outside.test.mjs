@@ -1,0 +1,144 @@
+// Applications that know nothing of us, OpenTelemetry's spans, jobs, the doctor, and a panic inside.
+
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
+import { Queue, QueueEvents, Worker } from 'bullmq'
+import { Redis } from 'ioredis'
+import { Profiler, span } from 'ioprofiler'
+import { IoprofilerSpanProcessor } from 'ioprofiler/otel'
+import { request } from './support/raw.mjs'
+import { brief, callsOf } from './support/requests.mjs'
+import { freePort, needs, redis } from './support/servers.mjs'
+
+const here = dirname(fileURLToPath(import.meta.url))
+
+test('an application from npm, instrumented from outside: its calls are the server\'s own count', { skip: needs('redis-server') }, async (t) => {
+  const server = await redis()
+  const port = await freePort()
+  const program = join(here, 'node_modules', 'redis-commander', 'bin', 'redis-commander.js')
+  const args = ['--import', 'ioprofiler/auto', program, '--address', '127.0.0.1', '--port', String(port), '--redis-host', server.host, '--redis-port', String(server.port), '--no-save']
+  const app = spawn(process.execPath, args, { cwd: here, env: { ...process.env, IOPROFILER_OPTIONS: '{"gate":"everyone"}' }, stdio: 'ignore' })
+  t.after(() => app.kill())
+  const client = new Redis(server)
+  t.after(() => client.disconnect())
+  for (let i = 0; i < 20; i++) await client.set(`key:${i}`, i)
+  const tree = '/apiv2/keystree/R:127.0.0.1:PORT:0/?ioprofiler=json'.replace('PORT', server.port)
+  const ask = async (path) => {
+    for (let tries = 0; ; tries++) {
+      try {
+        const answer = await request(port, path)
+        if (answer.status === 200) return answer
+      } catch (error) {
+        if (tries > 200) throw error
+      }
+      if (tries > 200) throw new Error(`no answer to ${path}`)
+      await sleep(50)
+    }
+  }
+  await ask('/')
+  await ask(tree)
+  const processed = async () => Number(/total_commands_processed:(\d+)/.exec(await client.info('stats'))[1])
+  const before = await processed()
+  const { body } = await ask(tree)
+  const after = await processed()
+  const profile = JSON.parse(body)
+  const calls = profile.calls.filter(({ category }) => category === 'redis')
+  // A pipeline is one call of several commands.
+  const commands = calls.reduce((sum, { detail }) => sum + Number(/^(?:pipeline|MULTI) of (\d+)/.exec(detail)?.[1] ?? 1), 0)
+  assert.ok(commands > 0)
+  assert.equal(commands, after - before - 1)
+})
+
+test('OpenTelemetry\'s client spans are calls', async () => {
+  const provider = new NodeTracerProvider({ spanProcessors: [new IoprofilerSpanProcessor()] })
+  const tracer = provider.getTracer('test')
+  const { calls } = await callsOf(() => {
+    const query = tracer.startSpan('find', { kind: SpanKind.CLIENT, attributes: { 'db.system': 'mongodb', 'server.address': 'db07', 'server.port': 27017 } })
+    tracer.startSpan('inside', { kind: SpanKind.INTERNAL }).end()
+    query.setAttribute('db.query.text', '{"find":"listings"}')
+    query.end()
+    const failed = tracer.startSpan('GET', { kind: SpanKind.CLIENT, attributes: { 'http.url': 'http://x/y' } })
+    failed.setStatus({ code: SpanStatusCode.ERROR })
+    failed.end()
+  })
+  assert.deepEqual(brief(calls), ['mongodb {"find":"listings"} ok', 'http http://x/y error'])
+  assert.equal(calls[0].target, 'db07:27017')
+  tracer.startSpan('outside', { kind: SpanKind.CLIENT }).end()
+  await provider.shutdown()
+})
+
+test('jobs of BullMQ are requests', { skip: needs('redis-server') }, async (t) => {
+  const connection = { ...(await redis()), maxRetriesPerRequest: null }
+  const profiles = []
+  const watching = new Profiler({ onProfile: (profile) => profiles.push(profile.data) })
+  // One profiler's requests at a time: the first that instruments.
+  const { profiler } = await import('./support/requests.mjs')
+  profiler.uninstrument()
+  t.after(() => {
+    watching.shutdown()
+    profiler.instrument()
+  })
+  const queue = new Queue('mail', { connection })
+  const events = new QueueEvents('mail', { connection })
+  const cache = new Redis(connection)
+  const worker = new Worker('mail', async (job) => {
+    await cache.get(`of ${job.name}`)
+    if (job.name === 'bad') throw new Error('refused')
+    return 'sent'
+  }, { connection, concurrency: 2 })
+  t.after(async () => {
+    await worker.close()
+    await events.close()
+    await queue.close()
+    cache.disconnect()
+  })
+  const good = await queue.add('good', {})
+  const bad = await queue.add('bad', {})
+  assert.equal(await good.waitUntilFinished(events), 'sent')
+  await assert.rejects(bad.waitUntilFinished(events), /refused/)
+  const jobs = profiles.filter(({ facts }) => facts.path.startsWith('mail:')).sort((a, b) => (a.facts.path < b.facts.path ? 1 : -1))
+  assert.deepEqual(jobs.map(({ facts, calls }) => [facts.kind, facts.path, facts.error, ...calls.map(({ detail }) => detail)]), [
+    ['job', 'mail:good', undefined, 'GET of good'],
+    ['job', 'mail:bad', 'Error: refused', 'GET of bad'],
+  ])
+})
+
+const run = (args, options) => new Promise((resolve) => {
+  execFile(process.execPath, args, { cwd: here, ...options }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }))
+})
+
+test('the doctor says what will be seen', async () => {
+  const doctor = join(here, '..', 'bin', 'ioprofiler.js')
+  const well = await run([doctor, 'doctor'])
+  assert.equal(well.code, 0, well.stdout)
+  assert.match(well.stdout, /ok {4}pg \d.* is hooked/)
+  const elsewhere = await run([doctor, 'doctor'], { cwd: dirname(doctor) })
+  assert.equal(elsewhere.code, 0, elsewhere.stdout)
+  assert.equal((await run([doctor])).code, 2)
+})
+
+test('wrong options from the environment fail at once', async () => {
+  const ended = await run(['--import', 'ioprofiler/auto', '-e', '0'], { env: { ...process.env, IOPROFILER_OPTIONS: '{' } })
+  assert.equal(ended.code, 1)
+  assert.match(ended.stderr, /IOPROFILER_OPTIONS: not JSON/)
+})
+
+const panics = `ioprofiler.${process.platform}-${process.arch}${process.platform === 'linux' ? '-gnu' : ''}.panics.node`
+
+test('a panic inside is contained', { skip: !existsSync(join(here, '..', panics)) && 'not built' }, () => {
+  const native = createRequire(import.meta.url)(join(here, '..', panics))
+  assert.throws(() => native.panicInNapi(), /injected/)
+  const number = native.profilerNew({ gate: '', gateSecrets: [], threadless: true })
+  assert.equal(native.profilerStats(number).panics, 0)
+  native.panicInRaw()
+  assert.equal(native.profilerStats(number).panics, 1)
+  assert.equal(span('db', 'SELECT 1', () => 1), 1)
+})
