@@ -917,6 +917,11 @@ void ioprof_request_set_viewer(ioprof_request request, const char *viewer, size_
 // What went wrong.
 void ioprof_request_set_error(ioprof_request request, const char *error, size_t length);
 
+// The answer's status, as soon as it is known: for what the answer itself shows, and for the compact
+// note. The end of the request says it again.
+void ioprof_request_set_status(ioprof_request request,
+                               uint16_t status);
+
 // The answer's first byte leaves: later calls are marked "after answer". The first time counts.
 void ioprof_request_first_byte(ioprof_request request);
 

@@ -88,7 +88,9 @@ int main(void)
     inject(request, NULL);
     inject(request, "style-src 'nonce-r4nd0m'; script-src 'nonce-r4nd0m'");
     inject(request, "default-src 'none'");
+    ioprof_request_set_status(request, 418);
     replace(request, IOPROF_FORM_TEXT, 304);
+    printf("with its status: %d\n", strstr(text, "# GET / 418 ") != NULL);
     replace(request, IOPROF_FORM_JSON, 500);
     replace(request, IOPROF_FORM_PAGE, 200);
     ioprof_shown_headers(IOPROF_FORM_PAGE, text, sizeof text);

@@ -62,17 +62,6 @@ switch ($_GET['page'] ?? 'plain') {
         });
         echo '<!doctype html><body>exit</body>';
         exit;
-    case 'scopes':
-        Profiler::request()->scope('function', 'outer', static function (): void {
-            $fiber = new Fiber(static function (): void {
-                Profiler::request()->scope('function', 'fiber', static fn () => Fiber::suspend());
-            });
-            $fiber->start();
-            Profiler::request()->span('memcache', 'in the outer', Ioprofiler\Request::KEYS)->end();
-            $fiber->resume();
-        });
-        echo '<!doctype html><body>scopes</body>';
-        break;
     default:
         header('Content-Type: text/html; charset=utf-8');
         echo '<!doctype html><body>plain ', str_repeat('clay ', (int) ($_GET['words'] ?? 1)), '</body>';

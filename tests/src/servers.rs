@@ -1,4 +1,4 @@
-//! Real servers for tests: Apache, nginx, PHP-FPM, MariaDB, PostgreSQL and memcached, each in a
+//! Real servers for tests: Apache, nginx, PHP-FPM, MariaDB, PostgreSQL, memcached, Redis, each in a
 //! folder of its own on a port of its own, stopped when it is dropped.
 //!
 //! Where one is not installed a test that needs it is skipped, saying so; with
@@ -200,6 +200,22 @@ pub fn memcached() -> Option<Server> {
         if is_root() {
             command.args(["-u", "nobody"]);
         }
+        command
+    })
+}
+
+/// Redis; `None` where it is not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn redis() -> Option<Server> {
+    let server = program("redis-server")?;
+    start(Folder::new("redis"), "-TERM", |folder, port| {
+        let mut command = dies_with_us(&server, None);
+        command.args(["--bind", "127.0.0.1", "--save", ""]);
+        command.arg("--port").arg(port.to_string());
+        command.arg("--dir").arg(&folder.0);
         command
     })
 }

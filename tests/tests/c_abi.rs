@@ -233,6 +233,7 @@ no policy: panel, style
 style-src 'nonce-r4nd0m'; script-src 'nonce-r4nd0m': panel, style, nonce
 default-src 'none': panel
 replace 2 304: 0, status 200, # GET /
+with its status: 1
 replace 3 500: 0, status 500, {\"forma
 replace 1 200: 300, status 0, ?
 page: 1

@@ -9,7 +9,7 @@ use ioprofiler::LogFormat;
 use ioprofiler::gate::TokenKeys;
 use ioprofiler::log_format::read::read_line;
 use ioprofiler_tests::php::{Php, apache_directives, module, shown};
-use ioprofiler_tests::servers::{Folder, Server, apache, mariadb, memcached, program};
+use ioprofiler_tests::servers::{Folder, Server, apache, mariadb, memcached, program, redis};
 use ioprofiler_tests::shop::{Answer, Shop, Shown};
 
 const SECRET: &str = "a secret of the tests, of 32 bytes and more";
@@ -128,8 +128,9 @@ fn the_listing_page_shows_its_calls_and_apaches_line_has_the_originals_shape() {
         return;
     }
     let databases = ["dbshard01", "dbshard02"];
-    let (Some(database), Some(cache)) = (mariadb(&databases), memcached()) else {
-        skipped("mariadbd or memcached");
+    let (Some(database), Some(cache), Some(redis)) = (mariadb(&databases), memcached(), redis())
+    else {
+        skipped("mariadbd, memcached or redis-server");
         return;
     };
     let urls = databases.map(|name| database.url("mysql", name));
@@ -157,7 +158,8 @@ fn the_listing_page_shows_its_calls_and_apaches_line_has_the_originals_shape() {
             .iter()
             .map(|(name, value)| format!("SetEnv {name} \"{value}\"\n"))
             .collect();
-        format!("{environment}{apache_lines}")
+        let redis = redis.address();
+        format!("{environment}SetEnv REDIS {redis}\n{apache_lines}")
     });
     let plain = get(&server, "/listing/5773453", &[]);
     assert_eq!(plain.status, 200, "{}\n{}", plain.text(), php_log(&server));
@@ -216,7 +218,213 @@ fn the_listing_page_shows_its_calls_and_apaches_line_has_the_originals_shape() {
     assert!(field(&line, "%{host}n").is_some());
     let missing = read_line(&format, &lines[3]).expect("a line");
     assert_eq!(field(&missing, "%s").as_deref(), Some("404"));
+    every_class_records_and_changes_nothing(&server);
     assert_eq!(php_log(&server), "");
+}
+
+fn every_class_records_and_changes_nothing(server: &Server) {
+    let path = "/pages/wrappers.php";
+    assert_eq!(
+        get(server, path, &[]).text(),
+        "1\n3\n2\nrefused\nfalse\ntrue\nfalsefalse\n2\na secret\n[1,[\"a secret\",\"1\"]]\n2\ndone\n",
+        "{}",
+        php_log(server)
+    );
+    let asked = get(server, &format!("{path}?ioprofiler=text"), &token());
+    let shown = Shown::read(&asked.text());
+    let text = &shown.text;
+    for (part, count) in [
+        (
+            "SELECT title FROM Listing WHERE listing_id = ? AND quantity > ? -- [int, int]",
+            1,
+        ),
+        ("PREPARE SELECT title FROM Listing", 1),
+        ("SELECT shop_id FROM Shop LIMIT 3  (3 rows)", 1),
+        (
+            "SELECT city FROM Shop WHERE shop_id > ? LIMIT 2 -- [int]",
+            1,
+        ),
+        ("SELECT nothing FROM nowhere", 2),
+        (
+            "UPDATE Listing SET quantity = quantity WHERE listing_id = :id -- [int]",
+            1,
+        ),
+        ("Cache SET, keys: a  (4 bytes)", 1),
+        ("Cache 3/4 HIT, missed: d", 1),
+        ("Cache HIT, keys: c", 1),
+        ("Cache MISS, keys: none", 1),
+        ("Cache DELETE, keys: a", 1),
+        ("SET session:1", 1),
+        ("EXEC: INCR, MGET", 1),
+        ("BEGIN", 1),
+        ("ROLLBACK", 1),
+    ] {
+        assert_eq!(shown.having(part).len(), count, "{part} in {text}");
+    }
+    for failed in shown.having("SELECT nothing FROM nowhere") {
+        assert!(failed.text.ends_with(" error"), "{text}");
+    }
+    assert_eq!(shown.count("users"), 7, "{text}");
+    assert!(
+        text.starts_with("# GET /pages/wrappers.php?ioprofiler=text 200 "),
+        "{text}"
+    );
+    let inside = |part: &str| shown.having(part)[0].depth;
+    assert_eq!(inside("in the outer"), 1, "{text}");
+    assert_eq!(inside("in a fiber"), 0, "{text}");
+    assert!(!text.contains("a secret"), "{text}");
+}
+
+#[test]
+fn who_asks_in_vain_or_not_at_all_gets_the_same_bytes_as_without_us() {
+    if !installed() {
+        return;
+    }
+    let with = Php {
+        prepend: Some("pages/noted.php"),
+        ..Php::default()
+    };
+    let without = Php {
+        prepend: None,
+        has_library: false,
+        ..Php::default()
+    };
+    let missing = Php {
+        has_library: false,
+        ..with.clone()
+    };
+    let [with, without, missing] =
+        [with, without, missing].map(|php| serve(&php, "/pages/index.php", |_| String::new()));
+    for page in [
+        "?page=plain",
+        "?page=plain&words=9000",
+        "?page=json",
+        "?page=stream",
+        "?page=cleared",
+        "?page=tagged",
+        "?page=empty",
+    ] {
+        for asked in ["", "&ioprofiler=1", "&ioprofiler=text"] {
+            for header in ["If-None-Match: \"1\"", "X-Ioprofiler-Token: iop1.a.b.c.d.e"] {
+                let path = format!("/{page}{asked}");
+                let seen = |server: &Server| {
+                    let mut answer = get(server, &path, &[header.to_owned()]);
+                    // The notes' header is switched on by name in these pages.
+                    answer
+                        .headers
+                        .retain(|(name, _)| name != "date" && name != "x-unused");
+                    (answer.status, answer.headers, answer.body)
+                };
+                let expected = seen(&without);
+                assert_eq!(seen(&with), expected, "{path}");
+                assert_eq!(seen(&missing), expected, "{path}");
+            }
+        }
+    }
+    let said = php_log(&with);
+    assert!(
+        said.contains("ioprofiler: gate: asked, gate closed: "),
+        "{said}"
+    );
+    assert!(said.lines().count() <= 8, "{said}");
+    let said = php_log(&missing);
+    assert_eq!(
+        said.matches("ioprofiler: nothing is observed: ").count(),
+        1,
+        "{said}"
+    );
+    assert!(said.contains("ffi.preload"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn who_may_look_sees_the_panel_where_the_answer_can_carry_it() {
+    if !installed() {
+        return;
+    }
+    let php = Php {
+        prepend: Some("pages/noted.php"),
+        ..Php::default()
+    };
+    let server = serve(&php, "/pages/index.php", |_| String::new());
+    let mut headers = token();
+    headers.push("If-None-Match: \"1\"".to_owned());
+    let shown = |page: &str| get(&server, &format!("/?page={page}&ioprofiler=1"), &headers);
+    for (page, body) in [
+        ("plain", "plain clay"),
+        ("plain&words=5000", "clay clay"),
+        ("cleared", "<body>kept"),
+        ("tagged", "tagged"),
+        ("exit", "<body>exit"),
+    ] {
+        let answer = shown(page);
+        let text = answer.text();
+        assert_eq!(answer.status, 200, "{page}: {}", php_log(&server));
+        assert!(text.contains(body), "{page}: {text}");
+        assert_eq!(
+            text.matches("<ioprofiler-panel").count(),
+            1,
+            "{page}: {text}"
+        );
+        assert!(text.ends_with("</body>"), "{page}: {text}");
+        assert!(!text.contains("to be forgotten"));
+        assert_eq!(answer.header("etag"), None, "{page}");
+        assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+        assert!(answer.header("x-ioprofiler-request").is_some());
+        assert!(answer.header("server-timing").is_some());
+        if let Some(length) = answer.header("content-length") {
+            assert_eq!(length.parse::<usize>().ok(), Some(answer.body.len()));
+        }
+    }
+    for (page, status, body) in [
+        ("json", 200, "{\"kept\": true}"),
+        ("stream", 200, "<!doctype html><body>one two</body>"),
+        ("empty", 204, ""),
+    ] {
+        let answer = shown(page);
+        assert_eq!((answer.status, &*answer.text()), (status, body), "{page}");
+        let why = answer.header("x-ioprofiler").unwrap_or_default();
+        assert!(
+            why.starts_with("not-shown; "),
+            "{page}: {:?}",
+            answer.headers
+        );
+        assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+    }
+    let json = get(&server, "/?page=empty&ioprofiler=json", &token());
+    assert_eq!(json.status, 200, "a profile is no empty answer");
+    assert_eq!(json.header("content-type"), Some("application/json"));
+    let json: serde_json::Value = serde_json::from_slice(&json.body).expect("JSON");
+    assert!(json.to_string().contains("you@example.com"), "{json}");
+    let ticket = get(&server, "/?page=thrown&ioprofiler=ticket", &token());
+    assert_eq!(ticket.status, 500);
+    assert!(
+        ticket.text().starts_with("# GET /?page="),
+        "{}",
+        ticket.text()
+    );
+}
+
+/// Wrong options end nothing but the observation, and are said once.
+#[test]
+fn a_wrong_option_is_said_and_the_page_is_as_ever() {
+    if !installed() {
+        return;
+    }
+    let php = Php {
+        prepend: Some("pages/wrong.php"),
+        ..Php::default()
+    };
+    let server = serve(&php, "/pages/index.php", |_| String::new());
+    for _ in 0..6 {
+        assert!(get(&server, "/", &[]).text().contains("plain clay"));
+    }
+    let said = php_log(&server);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("note_format: log format, column 12: %Z"),
+        "{said}"
+    );
 }
 
 /// Notes that try to break a line.

@@ -101,6 +101,7 @@ final class Answer
             return $body;
         }
         $form = $this->decision->form;
+        $this->request->setStatus($this->status());
         $profile = $this->library->c->ioprof_request_snapshot($this->request->handle);
         if ($profile === null) {
             return $body;
@@ -128,6 +129,7 @@ final class Answer
         if (headers_sent() || !$this->mayLook()) {
             return;
         }
+        $this->request->setStatus($this->status());
         $profile = $this->library->c->ioprof_request_snapshot($this->request->handle);
         if ($profile !== null) {
             $this->open($profile, $this->library->notShown($this->method, $this->status(), $this->headers()));
@@ -181,6 +183,7 @@ final class Answer
                 $this->stream();
             }
             $this->request->note('memory', memory_get_peak_usage());
+            $this->request->setStatus($this->status());
             $this->library->c->ioprof_request_first_byte($this->request->handle);
             $note = isset($this->options['note_header']) ? $this->request->compactNote() : '';
             if ($note !== '') {

@@ -138,6 +138,14 @@ final class Request
         $this->library?->c->ioprof_request_set_visitor($this->handle, $visitor, strlen($visitor));
     }
 
+    /** @internal */
+    public function setStatus(int $status): void
+    {
+        if ($status !== 0) {
+            $this->library?->c->ioprof_request_set_status($this->handle, $status);
+        }
+    }
+
     public function setError(string $error): void
     {
         $this->library?->c->ioprof_request_set_error($this->handle, $error, strlen($error));
