@@ -536,3 +536,40 @@ fn what_goes_wrong_in_a_page_is_noted_all_the_same() {
         own[1]
     );
 }
+
+#[test]
+fn numbers_in_php_are_the_headers() {
+    let file = |name: &str| {
+        std::fs::read_to_string(ioprofiler_tests::php::root().join(name)).expect("a file")
+    };
+    let header = file("include/ioprofiler.h");
+    let defined = |name: &str, number: &str| {
+        let line = format!("#define IOPROF_{name} {number}");
+        header.lines().any(|known| known == line)
+    };
+    let mut checked = 0;
+    for (source, prefixes) in [
+        ("examples/php/src/Library.php", &[""][..]),
+        ("examples/php/src/Request.php", &["", "DIALECT_"]),
+        ("examples/php/src/Profiler.php", &[""]),
+        ("examples/php/src/Span.php", &[""]),
+    ] {
+        let text = file(source);
+        let constants = text.lines().filter_map(|line| {
+            let (_, constant) = line.split_once(" const ")?;
+            constant.strip_suffix(';')?.split_once(" = ")
+        });
+        for (name, number) in constants {
+            let is_ours = ["ROOM", "FRAMES", "MOST", "TEXTS", "NUMBERS"].contains(&name);
+            assert!(
+                is_ours
+                    || prefixes
+                        .iter()
+                        .any(|prefix| defined(&format!("{prefix}{name}"), number)),
+                "{source}: {name} = {number}"
+            );
+            checked += usize::from(!is_ours);
+        }
+    }
+    assert!(checked >= 20, "{checked}");
+}

@@ -13,6 +13,8 @@ final class ErrorLog
 {
     /** After so many seconds what was said once may be said again. */
     private const AGAIN = 3600;
+    /** Where that cannot be remembered, one request of so many says it. */
+    private const SELDOM = 1000;
 
     /**
      * Says it, unless a process of this user said the same within the hour. PHP forgets everything
@@ -34,6 +36,9 @@ final class ErrorLog
         $made = @fopen($file, 'x');
         if ($made !== false) {
             fclose($made);
+        } elseif (random_int(1, self::SELDOM) !== 1) {
+            // Another process is saying it now; or nothing can be kept here, and then it is said seldom.
+            return;
         }
         self::say($message);
     }
