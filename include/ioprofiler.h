@@ -430,6 +430,12 @@ typedef struct ioprof_options {
     // 1: fail where a flags file is missing or anything in it is wrong. Default 0: go on with
     // what is good.
     uint32_t flags_required;
+    // 1: what the profiler says is kept for `ioprof_profiler_messages`, for languages that cannot
+    // be called back by another thread. `log` is called as well, where it is set.
+    uint32_t keep_messages;
+    // The name under which `ioprof_profiler_find` finds it again: for languages whose programs
+    // begin anew with each request. Default: none.
+    struct ioprof_text name;
 } ioprof_options;
 
 // Counters. Set `size` to `sizeof(ioprof_stats)` before the call. All but `calls_outside`,
@@ -684,7 +690,8 @@ size_t ioprof_gate_ask_cookie(uint32_t form, char *buffer, size_t capacity);
 ioprof_status ioprof_may_inject(const struct ioprof_answer *answer, char *reason, size_t capacity);
 
 // The page with the panel in it: `body` must be whole. `nonce` is the one of the page's
-// Content-Security-Policy, or NULL. The page goes into `buffer`, without a NUL, where it fits;
+// Content-Security-Policy; NULL means that the policy is to be read in the answer's headers: then
+// the panel has its nonce, or no style and script where the policy allows none. The page goes into `buffer`, without a NUL, where it fits;
 // `*length` is what it needs, so call it once with NULL and then with enough. On
 // `IOPROF_ERR_NOT_SHOWN` send the body as it is; the header's value (see `ioprof_may_inject`) is
 // in `buffer`, and `*length` its length.
@@ -697,6 +704,25 @@ ioprof_status ioprof_inject(const struct ioprof_answer *answer,
                             char *buffer,
                             size_t capacity,
                             size_t *length);
+
+// The profile in place of the body of an answer: `form` is `IOPROF_FORM_TEXT`, `_JSON` or
+// `_TICKET`. It goes into `buffer` where it fits, ended by a NUL; `*length` is what it needs.
+// `*status` is the status that the answer then has. On `IOPROF_ERR_NOT_SHOWN` send the body as it
+// is; the header's value (see `ioprof_may_inject`) is in `buffer`, and `*length` its length. What
+// to change in the headers: `ioprof_shown_headers`.
+ioprof_status ioprof_replace(const struct ioprof_answer *answer,
+                             uint32_t form,
+                             const struct ioprof_profile *profile,
+                             uint32_t *status,
+                             char *buffer,
+                             size_t capacity,
+                             size_t *length);
+
+// What to change in the headers of an answer whose body was changed by `ioprof_inject`
+// (`IOPROF_FORM_PAGE`) or `ioprof_replace` (the other forms), besides what
+// `ioprof_gate_open_headers` says, and in its form. Where the answer says a Content-Length, set the
+// new one.
+size_t ioprof_shown_headers(uint32_t form, char *buffer, size_t capacity);
 
 // Sets a note: a named value for the request's line in the log. The last value of a name wins. A
 // request keeps 64 notes; a name is 1 to 64 bytes of visible ASCII without `"`, `\`, `{`, `}`; of a
@@ -746,6 +772,17 @@ size_t ioprof_profile_log_line(ioprof_profiler profiler,
                                const struct ioprof_profile *profile,
                                char *buffer,
                                size_t capacity);
+
+// A line about a request in any format: `common`, `combined`, `json`, or one in the language of
+// Apache's LogFormat, as `%{user_id}n\t%{app_us}n`. For notes that a server's own line takes one by
+// one: none has a tab in it. `*length` is what the line needs, without a NUL. On
+// `IOPROF_ERR_OPTION` what is wrong with the format is in `buffer`, and `*length` its length.
+ioprof_status ioprof_profile_line(const struct ioprof_profile *profile,
+                                  const char *format,
+                                  size_t format_length,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
 
 // The headers that configured formats name, in small letters, each ended by a newline: of requests
 // (`answer` 0, for `ioprof_facts.headers`) or of answers (`answer` 1, for
@@ -804,6 +841,16 @@ ioprof_status ioprof_profiler_new(const struct ioprof_options *options,
                                   ioprof_profiler *profiler,
                                   char *message,
                                   size_t message_capacity);
+
+// The profiler that was made under this name (`ioprof_options.name`) in this process or one that it
+// was forked from; 0 where there is none, or it was freed. For languages whose programs begin anew
+// with each request, as PHP's do: find it, and make it where there is none.
+ioprof_profiler ioprof_profiler_find(const char *name, size_t name_length);
+
+// What the profiler said since the last call, where `ioprof_options.keep_messages` is 1: at most
+// the last 64 messages, one a line, as `gate: asked, gate closed: token expired`. What was written
+// whole is forgotten; where the buffer is too small, nothing is. Gives the length it needs.
+size_t ioprof_profiler_messages(ioprof_profiler profiler, char *buffer, size_t capacity);
 
 // Ends a profiler: waits up to `within_ms` milliseconds until what was finished is worked on,
 // ends the library's thread, and forgets the handle. Requests that live are left to themselves.
@@ -869,6 +916,11 @@ void ioprof_request_set_viewer(ioprof_request request, const char *viewer, size_
 
 // What went wrong.
 void ioprof_request_set_error(ioprof_request request, const char *error, size_t length);
+
+// The answer's status, as soon as it is known: for what the answer itself shows, and for the compact
+// note. The end of the request says it again.
+void ioprof_request_set_status(ioprof_request request,
+                               uint16_t status);
 
 // The answer's first byte leaves: later calls are marked "after answer". The first time counts.
 void ioprof_request_first_byte(ioprof_request request);

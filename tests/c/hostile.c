@@ -31,7 +31,7 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
     uint32_t number = (uint32_t)any();
     ioprof_span other = 0;
     stats.size = sizeof stats;
-    switch (any() % 41) {
+    switch (any() % 47) {
     case 0: (ioprof_span_end)(a, number); break;
     case 1: ioprof_span_detail(a, text, length); break;
     case 2: ioprof_span_target(a, text, length); break;
@@ -72,6 +72,27 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
     case 37: ioprof_request_refresh_flags(a); break;
     case 38: ioprof_dark_begin(a, number, b, number, number & 1 ? &other : NULL); break;
     case 39: ioprof_dark_end(a, b, number); break;
+    case 45: ioprof_request_set_status(a, (uint16_t)number); break;
+    case 40: ioprof_profiler_messages(a, buffer, sizeof buffer); break;
+    case 41: ioprof_profiler_find(text, length); break;
+    case 42: ioprof_shown_headers(number % 6, buffer, sizeof buffer); break;
+    case 43: {
+        size_t needed = 0;
+        profile = ioprof_request_snapshot(a);
+        ioprof_profile_line(profile, text, length, buffer, sizeof buffer, &needed);
+        break;
+    }
+    case 44: {
+        size_t needed = 0;
+        uint32_t status = 0;
+        ioprof_answer answer;
+        memset(&answer, 0, sizeof answer);
+        answer.size = sizeof answer;
+        answer.status = number;
+        profile = ioprof_request_snapshot(a);
+        ioprof_replace(&answer, number % 6, profile, &status, buffer, sizeof buffer, &needed);
+        break;
+    }
     default: ioprof_profiler_free(a, 0); break;
     }
     ioprof_profile_free(profile);

@@ -2,5 +2,6 @@
 
 pub mod browser;
 pub mod command;
+pub mod php;
 pub mod servers;
 pub mod shop;

@@ -1,10 +1,11 @@
-//! Real servers for tests: Apache, MariaDB, PostgreSQL and memcached, each in a folder of its own on
-//! a port of its own, stopped when it is dropped.
+//! Real servers for tests: Apache, nginx, PHP-FPM, MariaDB, PostgreSQL, memcached, Redis, each in a
+//! folder of its own on a port of its own, stopped when it is dropped.
 //!
 //! Where one is not installed a test that needs it is skipped, saying so; with
 //! `IOPROFILER_TEST_SERVERS=required` in the environment it fails instead.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -203,6 +204,22 @@ pub fn memcached() -> Option<Server> {
     })
 }
 
+/// Redis; `None` where it is not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn redis() -> Option<Server> {
+    let server = program("redis-server")?;
+    start(Folder::new("redis"), "-TERM", |folder, port| {
+        let mut command = dies_with_us(&server, None);
+        command.args(["--bind", "127.0.0.1", "--save", ""]);
+        command.arg("--port").arg(port.to_string());
+        command.arg("--dir").arg(&folder.0);
+        command
+    })
+}
+
 /// Apache with these modules (`headers`, `proxy`; an MPM and what guards files are always there) and
 /// this configuration, which is told Apache's folder and port; `None` where it is not installed.
 ///
@@ -241,6 +258,66 @@ pub fn apache(modules: &[&str], configuration: impl Fn(&Folder, u16) -> String) 
     })
 }
 
+/// nginx with this configuration inside its `http { }`, which is told nginx's folder and port; `None`
+/// where it is not installed. Relative paths are relative to its folder.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn nginx(configuration: impl Fn(&Folder, u16) -> String) -> Option<Server> {
+    let server = program("nginx")?;
+    start(Folder::new("nginx"), "-TERM", |folder, port| {
+        let place = folder.0.display();
+        let user = if is_root() { "user www-data;\n" } else { "" };
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
+            .collect();
+        let configuration = configuration(folder, port);
+        let all = format!(
+            "daemon off;\npid {place}/pid;\nerror_log {place}/error.log;\n{user}\
+             events {{ }}\nhttp {{\n{temporary}{configuration}\n}}\n"
+        );
+        let file = folder.file("nginx.conf", &all);
+        let mut command = dies_with_us(&server, None);
+        command.arg("-p").arg(&folder.0).arg("-c").arg(file);
+        command.arg("-e").arg(folder.path("error.log"));
+        command
+    })
+}
+
+/// PHP-FPM with three workers and this `php.ini`, which is made for its folder; `None` where it is
+/// not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn php_fpm(ini: impl Fn(&Folder) -> String) -> Option<Server> {
+    // Debian names it by PHP's version.
+    let names = ["php-fpm", "php-fpm8.2", "php-fpm8.4", "php-fpm8.3"];
+    let server = match names.iter().find_map(|name| find_program(name)) {
+        Some(server) => server,
+        None => program("php-fpm")?,
+    };
+    start(Folder::new("php-fpm"), "-QUIT", |folder, port| {
+        let place = folder.0.display();
+        let user = if is_root() {
+            "user = www-data\ngroup = www-data\n"
+        } else {
+            ""
+        };
+        let pool = format!(
+            "[global]\nerror_log = {place}/fpm.log\ndaemonize = no\n[shop]\n{user}\
+             listen = 127.0.0.1:{port}\npm = static\npm.max_children = 3\n"
+        );
+        let pool = folder.file("fpm.conf", &pool);
+        let ini = folder.file("php.ini", &ini(folder));
+        let mut command = dies_with_us(&server, None);
+        command.arg("-F").arg("-c").arg(ini).arg("-y").arg(pool);
+        command
+    })
+}
+
 /// The time zone of its log: one whose offset is no whole number of hours.
 pub const APACHE_ZONE: &str = "America/St_Johns";
 /// Where Debian has them.
@@ -262,6 +339,8 @@ fn start(
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
+            // Apache ends its whole group, which is not to be ours.
+            .process_group(0)
             .spawn()
             .ok()?;
         let mut server = Server {
@@ -331,7 +410,11 @@ fn run(command: &mut Command) {
 }
 
 /// A server's program. Not finding it skips the test, unless servers are required.
-fn program(name: &str) -> Option<PathBuf> {
+///
+/// # Panics
+/// When it is required and not there.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
     let found = find_program(name);
     if found.is_none() {
         let required = std::env::var_os("IOPROFILER_TEST_SERVERS").is_some_and(|v| v == "required");
@@ -362,7 +445,9 @@ fn find_program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn is_root() -> bool {
+/// Whether servers have to be told to become somebody else.
+#[must_use]
+pub fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

@@ -224,7 +224,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn of(address: &str, request: &[u8]) -> std::io::Result<Self> {
+    /// The answer of whoever listens at `address` to these bytes, which are to ask for the
+    /// connection's end.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn of(address: &str, request: &[u8]) -> std::io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let began = Instant::now();

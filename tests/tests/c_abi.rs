@@ -219,6 +219,35 @@ fn notes_and_lines_reach_a_host_in_c() {
     assert_eq!(written, format!("{line}\n"));
 }
 
+#[test]
+fn a_host_that_begins_anew_finds_its_profiler_and_shows_profiles() {
+    let program = compile("tests/c/pages.c", "pages", C99);
+    let printed = said(&run(&mut Command::new(program)));
+    let expected = "\
+none yet: 1
+found: 1
+others: 1
+again: 100
+why: name: there is a profiler of this name
+no policy: panel, style
+style-src 'nonce-r4nd0m'; script-src 'nonce-r4nd0m': panel, style, nonce
+default-src 'none': panel
+replace 2 304: 0, status 200, # GET /
+with its status: 1
+replace 3 500: 0, status 500, {\"forma
+replace 1 200: 300, status 0, ?
+page: 1
+ticket: 1
+line: 5020244\ta%09b%0D%0Ac%00d\t-
+wrong: 100
+why: log format, column 4: ";
+    assert!(printed.starts_with(expected), "{printed}");
+    assert!(
+        printed.ends_with("nothing said: 0\nkept: 1\nsaid: gate: \nnothing more: 0\nfreed: 1\n"),
+        "{printed}"
+    );
+}
+
 /// 200 times; 10,000 times with `IOPROF_LONG=1`.
 #[test]
 fn children_record_while_four_threads_do() {

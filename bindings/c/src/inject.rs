@@ -1,14 +1,19 @@
 //! May an answer carry the panel, and the page with the panel in it.
 
+use crate::gate::{IOPROF_FORM_JSON, IOPROF_FORM_PAGE, IOPROF_FORM_TEXT, IOPROF_FORM_TICKET};
 use crate::guard::{count_invalid, guard};
-use crate::profile::ioprof_profile;
+use crate::profile::{
+    IOPROF_DETAILS_FULL, ioprof_profile, ioprof_profile_json, ioprof_profile_text,
+    ioprof_profile_ticket,
+};
 use crate::request::ioprof_header;
 use crate::sized::{self, Growable, elements};
 use crate::status::{
     IOPROF_ERR_ARGUMENT, IOPROF_ERR_NOT_SHOWN, IOPROF_ERR_PANIC, IOPROF_OK, ioprof_status,
 };
 use crate::text::{bytes, ioprof_text, text, write_bytes, write_out};
-use ioprofiler_core::inject::{self, Answer, NotShown, Page};
+use ioprofiler_core::inject::{self, Answer, InlineCode, NotShown, Page};
+use ioprofiler_core::render::html::PanelOptions;
 use std::borrow::Cow;
 use std::ffi::c_char;
 
@@ -65,6 +70,45 @@ unsafe fn may(host: *const ioprof_answer) -> Result<Result<Page, NotShown>, iopr
     }
 }
 
+/// The answer's headers; none where the answer is none.
+///
+/// # Safety
+/// As [`may`].
+unsafe fn answer_headers(host: *const ioprof_answer) -> Vec<ioprof_header> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        sized::read(host).map_or_else(
+            |_| Vec::new(),
+            |host| elements(host.headers, host.header_count, MAX_HEADERS).collect(),
+        )
+    }
+}
+
+/// The panel as the page's Content-Security-Policy lets it be.
+///
+/// # Safety
+/// As [`may`].
+unsafe fn allowed<'a>(headers: &[ioprof_header], options: PanelOptions<'a>) -> PanelOptions<'a> {
+    // SAFETY: the caller's promise.
+    let policies = headers.iter().filter_map(|header| unsafe {
+        let name = header.name.bytes()?;
+        let is_policy = name.eq_ignore_ascii_case(b"content-security-policy");
+        is_policy.then(|| header.value.bytes().unwrap_or_default())
+    });
+    match inject::inline_code(policies) {
+        InlineCode::Free => options,
+        InlineCode::Nonce(nonce) => options.nonce(nonce),
+        InlineCode::Blocked => options.plain(true),
+    }
+}
+
+fn with_nonce<'a>(nonce: &'a str, options: PanelOptions<'a>) -> PanelOptions<'a> {
+    match nonce {
+        "" => options,
+        nonce => options.nonce(nonce),
+    }
+}
+
 /// Whether an answer may carry the panel, by its head alone. `IOPROF_OK`: hold its body back, and
 /// call `ioprof_inject`. `IOPROF_ERR_NOT_SHOWN`: let it go, with the header
 /// `X-Ioprofiler: not-shown; REASON` whose value is written into `reason`.
@@ -90,7 +134,8 @@ pub unsafe extern "C" fn ioprof_may_inject(
 }
 
 /// The page with the panel in it: `body` must be whole. `nonce` is the one of the page's
-/// Content-Security-Policy, or NULL. The page goes into `buffer`, without a NUL, where it fits;
+/// Content-Security-Policy; NULL means that the policy is to be read in the answer's headers: then
+/// the panel has its nonce, or no style and script where the policy allows none. The page goes into `buffer`, without a NUL, where it fits;
 /// `*length` is what it needs, so call it once with NULL and then with enough. On
 /// `IOPROF_ERR_NOT_SHOWN` send the body as it is; the header's value (see `ioprof_may_inject`) is
 /// in `buffer`, and `*length` its length.
@@ -112,11 +157,17 @@ pub unsafe extern "C" fn ioprof_inject(
             let Some(profile) = profile.as_ref().filter(|_| !length.is_null()) else {
                 return IOPROF_ERR_ARGUMENT;
             };
+            let given = text(nonce, nonce_length);
             let spliced = match may(answer) {
                 Err(status) => return status,
                 Ok(page) => page.and_then(|page| {
-                    let panel = profile.panel(&text(nonce, nonce_length));
-                    page.splice(bytes(body, body_length), panel)
+                    let options = PanelOptions::default().open(page.is_framed());
+                    let options = if nonce.is_null() {
+                        allowed(&answer_headers(answer), options)
+                    } else {
+                        with_nonce(&given, options)
+                    };
+                    page.splice(bytes(body, body_length), profile.panel(&options))
                 }),
             };
             match spliced {
@@ -132,5 +183,96 @@ pub unsafe extern "C" fn ioprof_inject(
                 }
             }
         }
+    })
+}
+
+/// The profile in place of the body of an answer: `form` is `IOPROF_FORM_TEXT`, `_JSON` or
+/// `_TICKET`. It goes into `buffer` where it fits, ended by a NUL; `*length` is what it needs.
+/// `*status` is the status that the answer then has. On `IOPROF_ERR_NOT_SHOWN` send the body as it
+/// is; the header's value (see `ioprof_may_inject`) is in `buffer`, and `*length` its length. What
+/// to change in the headers: `ioprof_shown_headers`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioprof_replace(
+    answer: *const ioprof_answer,
+    form: u32,
+    profile: *const ioprof_profile,
+    status: *mut u32,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> ioprof_status {
+    guard(IOPROF_ERR_PANIC, || {
+        // SAFETY: the host's promise, as the header states it.
+        unsafe {
+            if profile.is_null() || length.is_null() || status.is_null() {
+                return IOPROF_ERR_ARGUMENT;
+            }
+            let head = match sized::read(answer) {
+                Ok(head) => head,
+                Err(status) => return status,
+            };
+            let method = head.method.text().unwrap_or(Cow::Borrowed("GET"));
+            let Ok(number) = u16::try_from(head.status) else {
+                count_invalid();
+                return IOPROF_ERR_ARGUMENT;
+            };
+            if let Err(why) = inject::may_replace(&method, number) {
+                length.write_unaligned(write_out(why.header_value(), buffer, capacity));
+                return IOPROF_ERR_NOT_SHOWN;
+            }
+            let needed = match form {
+                IOPROF_FORM_TEXT => ioprof_profile_text(profile, buffer, capacity),
+                IOPROF_FORM_TICKET => ioprof_profile_ticket(profile, buffer, capacity),
+                IOPROF_FORM_JSON => {
+                    ioprof_profile_json(profile, IOPROF_DETAILS_FULL, buffer, capacity)
+                }
+                _ => {
+                    count_invalid();
+                    return IOPROF_ERR_ARGUMENT;
+                }
+            };
+            status.write_unaligned(inject::replaced_status(number).into());
+            length.write_unaligned(needed);
+            IOPROF_OK
+        }
+    })
+}
+
+/// What to change in the headers of an answer whose body was changed by `ioprof_inject`
+/// (`IOPROF_FORM_PAGE`) or `ioprof_replace` (the other forms), besides what
+/// `ioprof_gate_open_headers` says, and in its form. Where the answer says a Content-Length, set the
+/// new one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioprof_shown_headers(
+    form: u32,
+    buffer: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard(0, || {
+        let content_type = match form {
+            IOPROF_FORM_PAGE => None,
+            IOPROF_FORM_JSON => Some("application/json"),
+            IOPROF_FORM_TEXT | IOPROF_FORM_TICKET => Some("text/plain; charset=utf-8"),
+            _ => {
+                count_invalid();
+                return 0;
+            }
+        };
+        let mut removed = inject::HEADERS_ABOUT_THE_BYTES.to_vec();
+        if content_type.is_some() {
+            removed.extend(inject::HEADERS_ABOUT_THE_BODY);
+        }
+        let mut lines: String = removed
+            .iter()
+            .map(|name| format!("remove {name}\n"))
+            .collect();
+        if let Some(content_type) = content_type {
+            lines.push_str("set content-type: ");
+            lines.push_str(content_type);
+            // A detail may look like HTML; the answer is none.
+            lines.push_str("\nset x-content-type-options: nosniff\n");
+        }
+        // SAFETY: the host's promise, as the header states it.
+        unsafe { write_out(&lines, buffer, capacity) }
     })
 }

@@ -28,6 +28,7 @@ pub mod gate;
 mod guard;
 pub mod inject;
 pub mod log;
+mod messages;
 pub mod profile;
 pub mod profiler;
 pub mod request;

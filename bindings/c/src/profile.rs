@@ -36,9 +36,9 @@ impl ioprof_profile {
         &self.profile
     }
 
-    /// The panel; the nonce of the first call holds.
-    pub(crate) fn panel(&self, nonce: &str) -> &str {
-        let make = || panel(self.profile.data(), nonce);
+    /// The panel; the options of the first call hold.
+    pub(crate) fn panel(&self, options: &PanelOptions) -> &str {
+        let make = || panel_with(self.profile.data(), options);
         self.forms
             .get(PANEL)
             .map_or("", |made| made.get_or_init(make))

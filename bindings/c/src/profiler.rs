@@ -3,6 +3,7 @@
 use crate::flags;
 use crate::guard::{self, count_invalid, guard};
 use crate::log;
+use crate::messages::Messages;
 use crate::profile::details;
 use crate::sized::{self, Growable, elements};
 use crate::status::{
@@ -13,6 +14,7 @@ use crate::text::{ioprof_text, text, write_out};
 use ioprofiler_core::gate::SecretFile;
 use ioprofiler_core::profile::Hook;
 use ioprofiler_core::{Clock, Gate, LogEvent, Profiler, ProfilerBuilder, Record, render};
+use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -121,6 +123,12 @@ pub struct ioprof_options {
     /// 1: fail where a flags file is missing or anything in it is wrong. Default 0: go on with
     /// what is good.
     pub flags_required: u32,
+    /// 1: what the profiler says is kept for `ioprof_profiler_messages`, for languages that cannot
+    /// be called back by another thread. `log` is called as well, where it is set.
+    pub keep_messages: u32,
+    /// The name under which `ioprof_profiler_find` finds it again: for languages whose programs
+    /// begin anew with each request. Default: none.
+    pub name: ioprof_text,
 }
 
 // SAFETY: integers, pointers, and an optional function.
@@ -205,6 +213,8 @@ struct Place {
     freed: AtomicBool,
     /// The host's log callback is called no more.
     silent: Arc<AtomicBool>,
+    name: Option<String>,
+    messages: Arc<Messages>,
 }
 
 /// As many as a process can have. Filled by one thread each, in the order of `NEXT`.
@@ -212,6 +222,10 @@ static PLACES: [OnceLock<Place>; 1_024] = [const { OnceLock::new() }; 1_024];
 static NEXT: AtomicU32 = AtomicU32::new(0);
 /// In a handle's upper half, so that a small number, a request or a span is none.
 const MARK: u64 = 0x696f_7072 << 32;
+
+fn handle(number: u32) -> ioprof_profiler {
+    MARK + 1 + u64::from(number)
+}
 
 fn place(profiler: ioprof_profiler) -> Option<&'static Place> {
     let number = profiler.checked_sub(MARK + 1)?;
@@ -299,6 +313,7 @@ unsafe fn gate(options: &ioprof_options) -> Result<Gate, String> {
 unsafe fn builder(
     options: &ioprof_options,
     silent: &Arc<AtomicBool>,
+    messages: &Arc<Messages>,
 ) -> Result<ProfilerBuilder, String> {
     let record = record(options.record).ok_or_else(|| {
         format!(
@@ -340,14 +355,21 @@ unsafe fn builder(
     if options.job_ttl_ms != 0 {
         builder = builder.job_ttl(Duration::from_millis(options.job_ttl_ms));
     }
-    if let Some(callback) = options.log {
-        let (userdata, silent) = (options.log_userdata, Arc::clone(silent));
-        let log = Log {
-            callback,
-            userdata,
-            silent,
-        };
-        builder = builder.on_log(move |event| log.say(event));
+    let log = options.log.map(|callback| Log {
+        callback,
+        userdata: options.log_userdata,
+        silent: Arc::clone(silent),
+    });
+    let messages = (options.keep_messages != 0).then(|| Arc::clone(messages));
+    if log.is_some() || messages.is_some() {
+        builder = builder.on_log(move |event| {
+            if let Some(log) = &log {
+                log.say(event);
+            }
+            if let Some(messages) = &messages {
+                messages.keep(event);
+            }
+        });
     }
     // SAFETY: the caller's promise.
     unsafe { log::configure(flags::configure(builder, options), options) }
@@ -363,6 +385,8 @@ unsafe fn new(
         return Err((IOPROF_ERR_ARGUMENT, "profiler: is NULL".to_owned()));
     }
     let silent = Arc::new(AtomicBool::new(false));
+    let messages = Arc::new(Messages::default());
+    let mut name = None;
     let wrong = |message: String| (IOPROF_ERR_OPTION, message);
     let builder = if options.is_null() {
         Profiler::builder()
@@ -376,7 +400,11 @@ unsafe fn new(
                 return Err(wrong(newer.to_owned()));
             }
             let options = sized::read(options).map_err(|status| (status, bad_size))?;
-            self::builder(&options, &silent).map_err(wrong)?
+            name = options.name.text().map(Cow::into_owned);
+            if name.as_deref().is_some_and(|name| named(name).is_some()) {
+                return Err(wrong("name: there is a profiler of this name".to_owned()));
+            }
+            self::builder(&options, &silent, &messages).map_err(wrong)?
         }
     };
     let made = builder.build().map_err(|error| wrong(error.to_string()))?;
@@ -387,10 +415,23 @@ unsafe fn new(
         profiler: OnceLock::from(made),
         freed: AtomicBool::new(false),
         silent,
+        name,
+        messages,
     });
     // SAFETY: not NULL, and the caller's to write to.
-    unsafe { profiler.write_unaligned(MARK + 1 + u64::from(number)) };
+    unsafe { profiler.write_unaligned(handle(number)) };
     Ok(())
+}
+
+/// The handle of the first profiler of this name that is not freed.
+fn named(name: &str) -> Option<ioprof_profiler> {
+    (0..NEXT.load(Ordering::Relaxed))
+        .zip(&PLACES)
+        .find_map(|(number, place)| {
+            let place = place.get()?;
+            let lives = !place.freed.load(Ordering::Acquire);
+            (lives && place.name.as_deref() == Some(name)).then(|| handle(number))
+        })
 }
 
 /// Makes a profiler. `options` may be NULL: all defaults. Starts no thread, opens nothing. Make
@@ -415,6 +456,45 @@ pub unsafe extern "C" fn ioprof_profiler_new(
                 status
             }
         }
+    })
+}
+
+/// The profiler that was made under this name (`ioprof_options.name`) in this process or one that it
+/// was forked from; 0 where there is none, or it was freed. For languages whose programs begin anew
+/// with each request, as PHP's do: find it, and make it where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioprof_profiler_find(
+    name: *const c_char,
+    name_length: usize,
+) -> ioprof_profiler {
+    guard(0, || {
+        // SAFETY: the host's promise, as the header states it.
+        let name = unsafe { text(name, name_length) };
+        named(&name).unwrap_or(0)
+    })
+}
+
+/// What the profiler said since the last call, where `ioprof_options.keep_messages` is 1: at most
+/// the last 64 messages, one a line, as `gate: asked, gate closed: token expired`. What was written
+/// whole is forgotten; where the buffer is too small, nothing is. Gives the length it needs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioprof_profiler_messages(
+    profiler: ioprof_profiler,
+    buffer: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard(0, || {
+        let mut needed = 0;
+        if find(profiler).is_some()
+            && let Some(place) = place(profiler)
+        {
+            place.messages.take(|lines| {
+                // SAFETY: the host's promise, as the header states it.
+                needed = unsafe { write_out(lines, buffer, capacity) };
+                !buffer.is_null() && needed < capacity
+            });
+        }
+        needed
     })
 }
 

@@ -299,6 +299,13 @@ pub unsafe extern "C" fn ioprof_request_set_error(
     });
 }
 
+/// The answer's status, as soon as it is known: for what the answer itself shows, and for the compact
+/// note. The end of the request says it again.
+#[unsafe(no_mangle)]
+pub extern "C" fn ioprof_request_set_status(request: ioprof_request, status: u16) {
+    guard((), || self::request(request).set_status(status));
+}
+
 /// The answer's first byte leaves: later calls are marked "after answer". The first time counts.
 #[unsafe(no_mangle)]
 pub extern "C" fn ioprof_request_first_byte(request: ioprof_request) {

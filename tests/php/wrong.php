@@ -1,0 +1,7 @@
+<?php
+
+// An option that cannot be.
+
+require __DIR__ . '/../autoload.php';
+
+Ioprofiler\Profiler::start(['note_format' => '%{user_id}n%Z']);
