@@ -114,9 +114,7 @@ def opentelemetry():
 
     def with_span(n):
         for _ in range(n):
-            with tracer.start_as_current_span(
-                "SELECT", attributes={"db.query.text": SQL}
-            ):
+            with tracer.start_as_current_span("SELECT", attributes={"db.query.text": SQL}):
                 pass
 
     @contextlib.contextmanager
@@ -200,11 +198,7 @@ def yggdrasil():
     rollout = {"rollout": "50", "stickiness": "userId", "groupId": "percent"}
     engine = UnleashEngine()
     percent = toggle("percent", {"name": "flexibleRollout", "parameters": rollout})
-    engine.take_state(
-        json.dumps(
-            {"version": 2, "features": [toggle("static", {"name": "default"}), percent]}
-        )
-    )
+    engine.take_state(json.dumps({"version": 2, "features": [toggle("static", {"name": "default"}), percent]}))
     who = {"userId": "6f1c3a90"}
 
     def flag_static(n):

@@ -31,12 +31,8 @@ def main(kind: str, pages: int) -> None:
         ROOT_URLCONF=__name__,
         MIDDLEWARE=middleware,
         INSTALLED_APPS=apps,
-        DATABASES={
-            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
-        },
-        CACHES={
-            "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-        },
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
         TEMPLATES=[
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -87,9 +83,7 @@ def main(kind: str, pages: int) -> None:
 
     globals()["urlpatterns"] = [path("", page)]
     if kind == "djdt":
-        globals()["urlpatterns"].append(
-            path("__debug__/", include("debug_toolbar.urls"))
-        )
+        globals()["urlpatterns"].append(path("__debug__/", include("debug_toolbar.urls")))
     client = Client()
     for _ in range(20):
         assert client.get("/").status_code == 200
