@@ -143,7 +143,8 @@ impl Store {
         self.looked_at.store(now, Ordering::Relaxed);
         let published = self.current.load();
         // In a child whose parent forked while it published, nobody else catches up.
-        self.sequence.fetch_max(published.sequence, Ordering::AcqRel);
+        self.sequence
+            .fetch_max(published.sequence, Ordering::AcqRel);
         if published.kept(now).len() < published.earlier.len() {
             drop(published);
             self.current.rcu(|published| Published {
