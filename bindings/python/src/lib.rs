@@ -33,6 +33,7 @@ mod profile;
 mod profiler;
 mod raw;
 mod request;
+mod said;
 mod span;
 mod text;
 mod visit;

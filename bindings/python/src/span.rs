@@ -10,6 +10,7 @@ use crate::guard::{count_misuse, guard};
 use crate::raw::{
     again, keywords, make_function, make_type, no_arguments, none, one_argument, slot,
 };
+use crate::said;
 use crate::text::with_bytes;
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{CategoryId, Kind};
@@ -52,32 +53,32 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::raw::positional(c"__aexit__", exit_async, c"Ends the call."),
         one_argument(
             c"rows",
-            rows,
+            said::rows,
             c"rows($self, count, /)\n--\n\nHow many rows were returned or changed.",
         ),
         one_argument(
             c"hits",
-            hits,
+            said::hits,
             c"hits($self, count, /)\n--\n\nHow many keys were found.",
         ),
         one_argument(
             c"misses",
-            misses,
+            said::misses,
             c"misses($self, count, /)\n--\n\nHow many keys were not found.",
         ),
         one_argument(
             c"bytes",
-            bytes,
+            said::bytes,
             c"bytes($self, count, /)\n--\n\nHow many bytes were read or written.",
         ),
         one_argument(
             c"detail",
-            detail,
+            said::detail,
             c"detail($self, text, /)\n--\n\nReplaces the detail.",
         ),
         one_argument(
             c"target",
-            target,
+            said::target,
             c"target($self, text, /)\n--\n\nWhich server or file the call goes to.",
         ),
         no_arguments(
@@ -470,6 +471,15 @@ impl Ready {
     }
 }
 
+/// The open call of a span; none where it is not open.
+///
+/// # Safety
+/// The caller is attached, and `object` is a span.
+pub(crate) unsafe fn open_call(object: *mut PyObject) -> SpanHandle {
+    // SAFETY: passed on.
+    unsafe { (*object.cast::<Object>()).open.span }
+}
+
 unsafe extern "C" fn is_recording(object: *mut PyObject) -> std::ffi::c_int {
     // SAFETY: called by CPython with an object of this type.
     unsafe { ((*object.cast::<Object>()).open.span != SpanHandle::NONE).into() }
@@ -559,77 +569,6 @@ unsafe extern "C" fn decorate(
             is_scope.as_ptr(),
             std::ptr::null_mut::<PyObject>(),
         )
-    }
-}
-
-/// Sets a count of an open call; what is no count changes nothing.
-unsafe fn count(
-    object: *mut PyObject,
-    count: *mut PyObject,
-    set: fn(SpanHandle, u32),
-) -> *mut PyObject {
-    // SAFETY: called with an object of this type and an object, attached.
-    unsafe {
-        guard((), || {
-            let number = ffi::PyLong_AsLongLong(count);
-            if number == -1 && !ffi::PyErr_Occurred().is_null() {
-                ffi::PyErr_Clear();
-                count_misuse();
-                return;
-            }
-            // Drivers say -1 where they do not know.
-            if let Ok(number) = u64::try_from(number) {
-                let span = (*object.cast::<Object>()).open.span;
-                set(span, u32::try_from(number).unwrap_or(u32::MAX));
-            }
-        });
-        again(object)
-    }
-}
-
-unsafe extern "C" fn rows(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by CPython as METH_O; likewise below.
-    unsafe { count(object, number, SpanHandle::rows) }
-}
-
-unsafe extern "C" fn hits(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
-    // SAFETY: as in `rows`.
-    unsafe { count(object, number, SpanHandle::hits) }
-}
-
-unsafe extern "C" fn misses(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
-    // SAFETY: as in `rows`.
-    unsafe { count(object, number, SpanHandle::misses) }
-}
-
-unsafe extern "C" fn bytes(object: *mut PyObject, number: *mut PyObject) -> *mut PyObject {
-    // SAFETY: as in `rows`.
-    unsafe { count(object, number, SpanHandle::bytes) }
-}
-
-unsafe extern "C" fn detail(object: *mut PyObject, text: *mut PyObject) -> *mut PyObject {
-    // SAFETY: as in `rows`.
-    unsafe {
-        guard((), || {
-            let span = (*object.cast::<Object>()).open.span;
-            if span != SpanHandle::NONE {
-                with_bytes(text, |text| span.detail(text));
-            }
-        });
-        again(object)
-    }
-}
-
-unsafe extern "C" fn target(object: *mut PyObject, text: *mut PyObject) -> *mut PyObject {
-    // SAFETY: as in `rows`.
-    unsafe {
-        guard((), || {
-            let span = (*object.cast::<Object>()).open.span;
-            if span != SpanHandle::NONE {
-                with_bytes(text, |text| span.target(text));
-            }
-        });
-        again(object)
     }
 }
 
