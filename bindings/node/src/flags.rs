@@ -66,13 +66,13 @@ pub fn flag_decide(
     low: u32,
     high: u32,
     flag: u32,
-    default: bool,
+    fallback: bool,
     user: Option<String>,
 ) -> NativeDecision {
     let (request, flag) = (find(low, high), FlagId::from_number(flag));
     told(match &user {
-        None => request.decide(flag, default),
-        Some(user) => request.decide_for(flag, &Subject::user(user), default),
+        None => request.decide(flag, fallback),
+        Some(user) => request.decide_for(flag, &Subject::user(user), fallback),
     })
 }
 
