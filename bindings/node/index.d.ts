@@ -65,6 +65,12 @@ export interface ProfilerOptions {
   jobTtl?: number
   /** Starts no thread: finished profiles reach the sinks in `flush`. */
   threadless?: boolean
+  /** The files with the flags, TOML or JSON: later ones lie over earlier ones, key by key. */
+  flags?: string | readonly string[]
+  /** Whether the constructor fails where a flags file is missing or wrong. Default: no. */
+  flagsRequired?: boolean
+  /** A folder for what outlives the process: the last good flags. */
+  stateDir?: string
   /**
    * A line for each finished request, in the language of Apache's `LogFormat`, or `json` (the default):
    * written by a thread of ours, appended to a file or to a stream of the process.
@@ -230,6 +236,12 @@ export class Request {
   /** Sets a note for the log: a named value. The last one wins. */
   note(name: string, value: NoteValue): this
   note(notes: Record<string, NoteValue>): this
+  /** Whether a flag is on in this request. `fallback` answers where no file names it. */
+  flag(name: string, fallback?: boolean): boolean
+  /** One more thing that flags may be bucketed by. Before a flag is first asked for. */
+  setAttribute(name: string, value: string | number | boolean): this
+  /** From now on it goes by the newest flags: for requests that last long. */
+  refreshFlags(): this
   /** The compact note as it is now, in the profiler's `noteFormat`; undefined without one. */
   compactNote(): string | undefined
   /** The answer's first byte leaves: later calls are marked. */
@@ -380,6 +392,27 @@ export function span(category: string | Category, detail?: Detail): Span
 /** As `span`, of a template or a function: what runs inside happens in it. */
 export function scope<T>(category: string | Category, detail: Detail, fn: (call: Span) => T): T
 export function scope(category: string | Category, detail?: Detail): Span
+
+/** What a flag resolved to, and why. */
+export interface Decision {
+  state: 'off' | 'on' | 'dark'
+  /** `on` or `off` where the flag has no variants, `dark` where it is dark. */
+  variant: string
+  /** `killed`, `shed`, `override`, `user`, `group`, `on`, `percent`, `dark`, `off`, `no_unit`, `not_found`, `error`. */
+  reason: string
+  /** The group that decided, where one did. */
+  group?: string | null
+}
+
+/**
+ * Whether a flag is on for the running request's visitor and user. It is decided once; what was read
+ * is in the profile and in the log. `fallback` answers where no file names the flag, or it is broken.
+ */
+export function flag(name: string, fallback?: boolean): boolean
+/** The variant that a flag is in. */
+export function variant(name: string, fallback?: boolean): string
+/** State, variant and reason; with `user`, for somebody else than the running request's own. */
+export function decide(name: string, fallback?: boolean, user?: string | number): Decision
 
 /** What a note may be; anything else is made a string, and null and undefined are passed over. */
 export type NoteValue = string | number | boolean | null | undefined

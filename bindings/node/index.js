@@ -4,6 +4,7 @@
 const { Profiler, record } = require('./lib/profiler.js')
 const { Profile } = require('./lib/profile.js')
 const { Request, current, note } = require('./lib/request.js')
+const { decide, flag, variant } = require('./lib/flags.js')
 const { Category, Span, scope, span } = require('./lib/span.js')
 
 /** A category made once, at start: `const shard = category('dbshard01', { dialect: 'mysql' })`. */
@@ -11,4 +12,4 @@ function category(name, options) {
   return new Category(name, options)
 }
 
-module.exports = { Profiler, Profile, Request, Category, Span, category, current, note, record, scope, span }
+module.exports = { Profiler, Profile, Request, Category, Span, category, current, decide, flag, note, record, scope, span, variant }

@@ -46,6 +46,12 @@ export declare function category(name: string, scope: boolean, dialect: string):
 /** Calls that JavaScript saw outside any request, and after the end of theirs. */
 export declare function countMissed(outside: number, late: number): void
 
+/** State, variant and reason of a flag, for the request's own visitor and user; or for another user. */
+export declare function flagDecide(low: number, high: number, flag: number, fallback: boolean, user?: string | undefined | null): NativeDecision
+
+/** The number of a flag; 0 is one that is never found. */
+export declare function flagNumber(name: string): number
+
 /**
  * The cookie that asks in this form for the next 15 minutes, as the value of a `Set-Cookie`
  * header. It carries no right.
@@ -111,6 +117,16 @@ export interface NativeAsked {
   viewer?: string
 }
 
+/** What a flag resolved to, and why. */
+export interface NativeDecision {
+  /** `off`, `on` or `dark`. */
+  state: string
+  variant: string
+  reason: string
+  /** The group that decided, where one did. */
+  group?: string
+}
+
 /** What a profiler is made with. What is absent is the core's default. */
 export interface NativeOptions {
   record?: string
@@ -128,6 +144,11 @@ export interface NativeOptions {
   accessLog?: NativeAccessLog
   /** What stands in compact notes. */
   noteFormat?: string
+  /** The files with the flags, later ones over earlier ones. */
+  flags: Array<string>
+  flagsRequired: boolean
+  /** A folder for what outlives the process. */
+  stateDir?: string
 }
 
 /** A page with the panel in it, or the value of `X-Ioprofiler`. */
@@ -235,6 +256,12 @@ export declare function requestFinish(low: number, high: number, how: number, st
 
 /** The request's id; empty for none. */
 export declare function requestId(low: number, high: number): string
+
+/** From now on the request goes by the newest flags. */
+export declare function requestRefreshFlags(low: number, high: number): void
+
+/** One more thing that flags may be bucketed by. Before a flag is first asked for. */
+export declare function requestSetAttribute(low: number, high: number, name: string, value: string): void
 
 /** What the request has done so far, as far as it was handed over. */
 export declare function requestSnapshot(low: number, high: number): ExternalObject<Held>

@@ -91,9 +91,10 @@ async function eachAwaited(run) {
 
 const all = {
   async floor() {
-    const { native, clock } = require('ioprofiler/package.json') && require('../lib/board.js')
+    // The clock is chosen when the first profiler is made.
+    ours()
+    const { native, clock } = require('../lib/board.js')
     const storage = new AsyncLocalStorage()
-    new (ours().profiler.constructor)({ instrument: false })
     return storage.run({ one: 1 }, () => time(() => each(() => {
       sink += storage.getStore().one
       native.tick()

@@ -49,7 +49,7 @@ class Visit {
     if (route !== undefined && route !== null) request.setRoute(route)
     for (const name of this.wantedOfAnswer) {
       const value = res.getHeader(name)
-      if (value !== undefined) native.answerHeader(request.low, request.high, name, String(value))
+      if (value !== undefined) native.header(request.low, request.high, name, String(value))
     }
     request.end(res.statusCode, this.bytes(), !res.writableFinished)
   }

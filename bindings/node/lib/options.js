@@ -28,6 +28,9 @@ const KNOWN = new Set([
   'threadless',
   'accessLog',
   'noteFormat',
+  'flags',
+  'flagsRequired',
+  'stateDir',
   'noteHeader',
   ...Object.keys(NUMBERS),
 ])
@@ -95,6 +98,13 @@ function accessLog(given) {
   return { target, isFile, format }
 }
 
+/** The files with the flags. */
+function flagFiles(given) {
+  const files = given === undefined || given === null ? [] : [given].flat()
+  if (!files.every((file) => typeof file === 'string' && file !== '')) throw wrong('flags', given, 'a path, or a list of paths')
+  return files
+}
+
 function check(given) {
   if (given === null || typeof given !== 'object') throw wrong('options', given, 'an object')
   for (const name of Object.keys(given)) {
@@ -112,6 +122,9 @@ function check(given) {
     gateParameter: optional(given, 'gateParameter', 'string', 'a string'),
     build: optional(given, 'build', 'string', 'a string'),
     threadless: optional(given, 'threadless', 'boolean', 'true or false') ?? false,
+    flags: flagFiles(given.flags),
+    flagsRequired: optional(given, 'flagsRequired', 'boolean', 'true or false') ?? false,
+    stateDir: optional(given, 'stateDir', 'string', 'a folder'),
     accessLog: accessLog(given.accessLog),
     noteFormat: optional(given, 'noteFormat', 'string', 'a format, such as "%{user_id}n %{app_us}n"'),
   }

@@ -280,6 +280,7 @@ class Profiler {
   }
 
   #fetchLog() {
+    state.second++
     this.countMissed()
     for (const event of native.profilerLog(this.#number)) this.say(event.kind, event.message)
   }

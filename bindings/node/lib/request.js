@@ -5,6 +5,7 @@ const { native, answer } = require('./board.js')
 const { storage, Context, state } = require('./context.js')
 const { Recorder } = require('./recorder.js')
 const { Profile } = require('./profile.js')
+const { forget, stateIn, ON } = require('./flags.js')
 
 const NOTABLE = new Set(['string', 'number', 'boolean'])
 const FINISHED = 0
@@ -23,6 +24,8 @@ class Request {
     this.root = new Context(this, 0, 0)
     this.ended = false
     this.profile = null
+    /** What it has read of flags. */
+    this.flags = null
   }
 
   /** Whether it does nothing: the profiler could have no further request. */
@@ -56,6 +59,8 @@ class Request {
   #fact(which, value) {
     if (value === undefined || value === null || this.ended) return this
     native.fact(this.low, this.high, which, String(value))
+    // Who it is about may decide flags anew.
+    if (this.flags !== null) forget(this)
     return this
   }
 
@@ -101,8 +106,27 @@ class Request {
     return this
   }
 
+  /** Whether a flag is on in this request. `fallback` answers where no file names it. */
+  flag(name, fallback = false) {
+    return !this.ended && stateIn(this, name, fallback === true) === ON
+  }
+
+  /** One more thing that flags may be bucketed by. Before a flag is first asked for. */
+  setAttribute(name, value) {
+    if (!this.ended) native.requestSetAttribute(this.low, this.high, String(name), String(value))
+    return this
+  }
+
+  /** From now on it goes by the newest flags: for requests that last long. */
+  refreshFlags() {
+    forget(this)
+    native.requestRefreshFlags(this.low, this.high)
+    return this
+  }
+
   /** The compact note as it is now, in the profiler's `noteFormat`; undefined without one. */
   compactNote() {
+    if (this.flags !== null) forget(this)
     if (this.recorder !== null && this.profiler.noteNeedsCalls) this.recorder.handOver()
     return native.requestCompactNote(this.low, this.high) ?? undefined
   }
@@ -115,6 +139,7 @@ class Request {
   /** What it has done so far. Any number of times. */
   snapshot() {
     if (this.ended) return this.profile ?? new Profile(native.requestSnapshot(0, 0), null)
+    if (this.flags !== null) forget(this)
     if (this.recorder !== null) this.recorder.handOver()
     return new Profile(native.requestSnapshot(this.low, this.high), null)
   }
@@ -131,6 +156,7 @@ class Request {
 
   #finishWith(how, status, bytes) {
     if (this.ended) return this.profile ?? new Profile(native.requestSnapshot(0, 0), null)
+    if (this.flags !== null) forget(this)
     const recorder = this.recorder
     // Where a sink will read it on a thread of ours, the calls must be there before the end.
     native.finish(this.low, this.high, how, status, bytes, 2)
@@ -150,6 +176,7 @@ class Request {
       this.#finishWith(aborted ? ABORTED : FINISHED, status, bytes)
       return
     }
+    if (this.flags !== null) forget(this)
     const recorder = this.recorder
     const how = aborted ? ABORTED : FINISHED
     native.finish(this.low, this.high, how, status, bytes, 0)

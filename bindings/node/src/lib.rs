@@ -33,6 +33,7 @@ compile_error!("a panic must not take Node down: build with panic = \"unwind\"")
 
 mod answer;
 mod board;
+mod flags;
 mod gate;
 mod guard;
 mod hand;

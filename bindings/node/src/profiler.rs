@@ -71,6 +71,11 @@ pub struct NativeOptions {
     pub access_log: Option<NativeAccessLog>,
     /// What stands in compact notes.
     pub note_format: Option<String>,
+    /// The files with the flags, later ones over earlier ones.
+    pub flags: Vec<String>,
+    pub flags_required: bool,
+    /// A folder for what outlives the process.
+    pub state_dir: Option<String>,
 }
 
 /// Where a line for each finished request goes, and how it looks.
@@ -130,6 +135,12 @@ fn build(options: &NativeOptions) -> Result<Entry> {
     }
     if let Some(format) = &options.note_format {
         builder = builder.note_format(NoteFormat::parse(format).map_err(wrong)?);
+    }
+    builder = builder
+        .flags(&options.flags)
+        .flags_required(options.flags_required);
+    if let Some(folder) = &options.state_dir {
+        builder = builder.state_dir(folder);
     }
     if let Some(build) = &options.build {
         builder = builder.build_id(build);

@@ -5,7 +5,7 @@
 
 use crate::board::{self, Board};
 use crate::guard::guard;
-use crate::{hand, profiler, request};
+use crate::{flags, hand, profiler, request};
 use ioprofiler_core::handed::Tick;
 use ioprofiler_core::handle::RequestHandle;
 use napi::bindgen_prelude::Object;
@@ -199,7 +199,9 @@ callbacks! {
     fact = request::fact;
     answered = request::answered;
     note = request::note;
-    answer_header = request::answer_header;
+    flag = flags::flag;
+    reread = flags::reread;
+    header = request::header;
     hand = hand::hand;
     late = hand::late;
 }

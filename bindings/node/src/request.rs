@@ -106,8 +106,8 @@ pub(crate) fn note(call: &Call) {
 /// 2⁵³: whole numbers up to here are exact in JavaScript.
 const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// `answerHeader(low, high, name, value)`: a header of the answer that a log format names.
-pub(crate) fn answer_header(call: &Call) {
+/// `header(low, high, name, value)`: a header of the answer that a log format names.
+pub(crate) fn header(call: &Call) {
     let request = call.request().request();
     call.with_text(2, |name| {
         let name = String::from_utf8_lossy(name);

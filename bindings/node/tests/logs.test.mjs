@@ -112,7 +112,7 @@ test('wrong formats fail at once and say where', () => {
     [{ accessLog: { file: '/tmp/x', format: '%Z' } }, /%Z/],
     [{ accessLog: { to: 'syslog' } }, /accessLog: .* is not allowed; \{ file: PATH \}/],
     [{ accessLog: 'x' }, /accessLog/],
-    [{ noteFormat: '%h' }, /%h/],
+    [{ noteFormat: '%Z' }, /%Z/],
     [{ noteHeader: 'X-Note' }, /noteHeader: needs noteFormat/],
   ]
   for (const [options, message] of wrong) assert.throws(() => new Profiler(options), message)
