@@ -472,7 +472,7 @@ fn a_child_of_a_fork_writes_its_own_lines() {
     let child = unsafe { libc::fork() };
     if child == 0 {
         // SAFETY: it ends the child if it hangs.
-        unsafe { libc::alarm(20) };
+        unsafe { libc::alarm(60) };
         serve(&profiler, 2);
         let flushed = profiler.flush(LONG);
         // SAFETY: ends the child at once.
