@@ -136,7 +136,7 @@ const panics = `ioprofiler.${process.platform}-${process.arch}${process.platform
 test('a panic inside is contained', { skip: !existsSync(join(here, '..', panics)) && 'not built' }, () => {
   const native = createRequire(import.meta.url)(join(here, '..', panics))
   assert.throws(() => native.panicInNapi(), /injected/)
-  const number = native.profilerNew({ gate: '', gateSecrets: [], threadless: true })
+  const number = native.profilerNew({ gate: '', gateSecrets: [], flags: [], flagsRequired: false, threadless: true })
   assert.equal(native.profilerStats(number).panics, 0)
   native.panicInRaw()
   assert.equal(native.profilerStats(number).panics, 1)
