@@ -2,7 +2,7 @@
 
 use super::names;
 use crate::category::{CategoryId, Dialect, Kind, intern};
-use crate::lane::span::SpanFuture;
+use crate::lane::future::SpanFuture;
 use crate::profile::Outcome;
 use crate::profiler::Shared;
 use crate::request::{InRequest, Request};

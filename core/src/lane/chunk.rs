@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) struct Record {
     pub(crate) start: AtomicU64,
     pub(crate) end: EndWord,
-    /// 0, a `&'static Location`, or a number from [`super::site`], shifted left, with bit 0 set.
+    /// 0, a `&'static Location`, or a `&'static Caller` of [`super::site`] with bit 0 set.
     pub(crate) caller: AtomicUsize,
     pub(crate) detail: AtomicU64,
     pub(crate) target: AtomicU64,

@@ -13,11 +13,13 @@
 //! - A request is put away (its chunks given back, its generations raised) only when nobody holds
 //!   it *and* none of its lanes is held. So whoever holds a lane may write to the request's records,
 //!   and whoever holds the request may read its bytes.
-//! - A record is published by the release store of its chunk's count, after its fields and bytes
-//!   were written. Later changes are single atomic stores.
+//! - A record is published by the release store of its lane's next record, after its fields and bytes
+//!   were written; what a chunk has in all is stored in it before its lane goes on in another. Later
+//!   changes are single atomic stores.
 
 pub(crate) mod chunk;
 pub(crate) mod context;
+pub(crate) mod future;
 pub(crate) mod handed;
 pub(crate) mod process;
 pub(crate) mod read;

@@ -1,4 +1,4 @@
-//! Spans: one timed call, from its begin to its end.
+//! Spans: one timed call, from its begin to its end. Those that futures carry are in [`super::future`].
 
 use super::chunk::{About, BYTES, Chunk, HITS, MISSES, ROWS, Record, Text};
 use super::context::{self, ThreadContext};
@@ -9,12 +9,9 @@ use super::{Begun, Call, Key, Lane, NO_SPAN, Past, site, unlisted};
 use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock;
 use crate::profile::Outcome;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context as Waker, Poll};
 
 pub(crate) const OK: u8 = 0;
 pub(crate) const ERROR: u8 = 1;
@@ -42,7 +39,7 @@ pub struct Span {
 }
 
 /// A call that was begun and must be ended, from whichever thread.
-type OpenCall = Begun;
+pub(super) type OpenCall = Begun;
 
 impl std::fmt::Debug for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -149,7 +146,7 @@ impl ThreadContext {
     /// The call is not this thread's open scope or leaf any more: what it was begun in is, or what
     /// that was begun in, if it has ended meanwhile.
     #[inline(always)]
-    fn step_out(&self, record: &Record, number: u32) {
+    pub(super) fn step_out(&self, record: &Record, number: u32) {
         if !record.about().is_plain() {
             self.step_out_of_nested(record, number);
         } else if self.leaf.get() == number {
@@ -167,7 +164,7 @@ impl ThreadContext {
 
     /// Where it is noted that this call is the open one of its kind.
     #[inline(always)]
-    fn place(&self, record: &Record) -> &std::cell::Cell<u32> {
+    pub(super) fn place(&self, record: &Record) -> &std::cell::Cell<u32> {
         if record.about().has(super::chunk::SCOPE) {
             &self.scope
         } else {
@@ -178,7 +175,7 @@ impl ThreadContext {
     /// Whether this call is of the request that this thread is in and records, and still open. Then
     /// it cannot be put to another use before the thread leaves.
     #[inline(always)]
-    fn owns(&self, record: &Record, key: Key) -> bool {
+    pub(super) fn owns(&self, record: &Record, key: Key) -> bool {
         // SAFETY: this thread's context holds the lane.
         let here = |lane: &Lane| unsafe { lane.holds(record) };
         self.lane.get().is_some_and(here) && record.end.is_open(key.generation())
@@ -545,7 +542,7 @@ fn end_in(current: &ThreadContext, record: &'static Record, key: Key, outcome: u
 
 impl OpenCall {
     #[inline(always)]
-    fn end(self, outcome: u8) {
+    pub(super) fn end(self, outcome: u8) {
         // The context is looked up in the caller's code, which has it from the begin already.
         context::with(|current| end_in(current, self.record, self.key, outcome));
     }
@@ -608,7 +605,7 @@ impl Span {
     }
 
     #[inline(always)]
-    fn of(begun: Begun) -> Self {
+    pub(super) fn of(begun: Begun) -> Self {
         Self {
             record: Some(begun.record),
             key: begun.key,
@@ -617,7 +614,7 @@ impl Span {
     }
 
     #[inline(always)]
-    fn call(&self) -> Option<OpenCall> {
+    pub(super) fn call(&self) -> Option<OpenCall> {
         let key = self.key;
         self.record.map(|record| OpenCall { record, key })
     }
@@ -714,172 +711,5 @@ impl Drop for Span {
         if let Some(call) = self.call() {
             call.end(if std::thread::panicking() { ERROR } else { OK });
         }
-    }
-}
-
-/// How a future's output says how its call went.
-type AtEnd<F> = fn(&mut Span, &<F as Future>::Output) -> Outcome;
-
-impl Span {
-    /// Runs a future as this call: it ends when the future is ready, and is
-    /// [`Outcome::Cancelled`] when the future is dropped before.
-    ///
-    /// While the future is polled, what it begins happens inside this call. The future may move
-    /// between threads.
-    pub fn wrap<F: Future>(self, future: F) -> SpanFuture<F, AtEnd<F>> {
-        self.wrap_with(future, |_, _| Outcome::Ok)
-    }
-
-    /// As [`Span::wrap`]; `Err` is [`Outcome::Error`].
-    pub fn wrap_result<T, E, F>(self, future: F) -> SpanFuture<F, AtEnd<F>>
-    where
-        F: Future<Output = Result<T, E>>,
-    {
-        self.wrap_with(future, |_, result| Outcome::of(result))
-    }
-
-    /// As [`Span::wrap`]; once the future is ready, `at_end` says how the call went, and may say
-    /// more of it: what it found, how many rows there were. It is not called where nothing is
-    /// recorded.
-    ///
-    /// ```
-    /// # use ioprofiler::{Outcome, span};
-    /// # async fn query(sql: &str) -> Result<Vec<u32>, ()> { Ok(vec![1]) }
-    /// # async fn page() {
-    /// let sql = "SELECT id FROM listings";
-    /// let rows = span("dbshard01", sql).wrap_with(query(sql), |call, rows| {
-    ///     if let Ok(rows) = rows {
-    ///         call.rows(rows.len() as u32);
-    ///     }
-    ///     Outcome::of(rows)
-    /// });
-    /// # rows.await.unwrap();
-    /// # }
-    /// ```
-    pub fn wrap_with<F, C>(self, future: F, at_end: C) -> SpanFuture<F, C>
-    where
-        F: Future,
-        C: FnOnce(&mut Span, &F::Output) -> Outcome,
-    {
-        SpanFuture {
-            call: self.carried(),
-            at_end: Some(at_end),
-            future,
-        }
-    }
-}
-
-impl Span {
-    /// Gives the call up to a future: it is not its thread's open scope or leaf any more.
-    fn carried(self) -> Ending {
-        let call = self.call();
-        std::mem::forget(self);
-        if let Some(OpenCall { record, key }) = call
-            && record.end.is_open(key.generation())
-        {
-            context::with(|current| current.step_out(record, key.number()));
-        }
-        Ending(call)
-    }
-}
-
-impl ThreadContext {
-    /// Whether the call is of the request that this thread is in, and open.
-    fn is_of(&self, call: OpenCall) -> bool {
-        self.owns(call.record, call.key)
-            || self.slot.get().is_some_and(|slot| {
-                let found = process::of(slot).and_then(|process| find(process, call.key.number()));
-                found.is_some_and(|(chunk, _)| {
-                    std::ptr::eq(chunk.slot.load(Ordering::Acquire), slot)
-                }) && call.record.end.is_open(call.key.generation())
-            })
-    }
-}
-
-impl OpenCall {
-    /// Is its thread's open scope or leaf while `f` runs.
-    fn inside<R>(&self, f: impl FnOnce() -> R) -> R {
-        let restore = context::with(|current| {
-            current.is_of(*self).then(|| Restore {
-                is_scope: self.record.about().has(super::chunk::SCOPE),
-                before: current.place(self.record).replace(self.key.number()),
-            })
-        });
-        let result = f();
-        drop(restore);
-        result
-    }
-}
-
-/// Puts a scope or leaf back, also when a poll panics.
-struct Restore {
-    is_scope: bool,
-    before: u32,
-}
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        context::with(|current| {
-            let open = if self.is_scope {
-                &current.scope
-            } else {
-                &current.leaf
-            };
-            open.set(self.before);
-        });
-    }
-}
-
-/// A call that a future carries: dropped before its end, it is cancelled.
-struct Ending(Option<OpenCall>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if let Some(call) = self.0.take() {
-            call.end(if std::thread::panicking() {
-                ERROR
-            } else {
-                CANCELLED
-            });
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A future that is one call. Made by [`Span::wrap`], [`Span::wrap_result`] and
-    /// [`Span::wrap_with`].
-    #[must_use = "futures do nothing unless polled"]
-    pub struct SpanFuture<F: Future, C = fn(&mut Span, &<F as Future>::Output) -> Outcome> {
-        call: Ending,
-        at_end: Option<C>,
-        #[pin]
-        future: F,
-    }
-}
-
-impl<F, C> Future for SpanFuture<F, C>
-where
-    F: Future,
-    C: FnOnce(&mut Span, &F::Output) -> Outcome,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let polled = match &this.call.0 {
-            Some(call) => call.inside(|| this.future.poll(waker)),
-            None => this.future.poll(waker),
-        };
-        if let Poll::Ready(output) = &polled
-            && let Some(call) = this.call.0
-            && let Some(at_end) = this.at_end.take()
-        {
-            // Should it panic, the call is still there to be ended by its drop.
-            let mut span = std::mem::ManuallyDrop::new(Span::of(call));
-            let outcome = at_end(&mut span, output);
-            this.call.0 = None;
-            call.end(code(outcome));
-        }
-        polled
     }
 }
