@@ -12,9 +12,11 @@
 //! Bit 0 says whether calls are recorded, so that a host can leave out a call on its own side.
 
 use crate::category::CategoryId;
+use crate::detail::Words;
 use crate::lane::chunk::NO_SPAN;
+use crate::lane::late::{Change, Count, Late};
+use crate::lane::numbered;
 use crate::lane::slot::Slot;
-use crate::lane::span::{self, Change, Count, Late};
 use crate::lane::{Begun, Call, Key, context, process, site};
 use crate::profile::Outcome;
 use crate::request::{self, Request};
@@ -162,9 +164,9 @@ impl RequestHandle {
         }
         let (slot, generation) = (self.slot(), self.generation());
         match parent.key() {
-            None => span::try_begin_numbered(slot, generation, category, detail, site.0),
+            None => numbered::try_begin_numbered(slot, generation, category, detail, site.0),
             Some(parent) => {
-                span::try_begin_inside(slot, generation, category, detail, site.0, parent)
+                numbered::try_begin_inside(slot, generation, category, detail, site.0, parent)
             }
         }
         .map(SpanHandle::of)
@@ -200,7 +202,7 @@ impl RequestHandle {
             return SpanHandle::NONE;
         };
         let parent = parent.number();
-        span::begin_numbered(slot, self.generation(), category, detail, parent, site.0)
+        numbered::begin_numbered(slot, self.generation(), category, detail, parent, site.0)
             .map_or(SpanHandle::NONE, SpanHandle::of)
     }
 
@@ -305,7 +307,8 @@ impl SpanHandle {
         if self == Self::NONE || self.try_end(outcome) {
             return;
         }
-        if self.0 & SPAN == 0 || !span::end_numbered(self.number(), self.generation(), outcome) {
+        if self.0 & SPAN == 0 || !numbered::end_numbered(self.number(), self.generation(), outcome)
+        {
             count_stale();
         }
     }
@@ -316,26 +319,28 @@ impl SpanHandle {
     #[must_use]
     pub fn try_end(self, outcome: Outcome) -> bool {
         self.key()
-            .is_some_and(|key| span::try_end_numbered(key, outcome))
+            .is_some_and(|key| numbered::try_end_numbered(key, outcome))
     }
 
     fn change(self, change: Change<'_>) {
         if self == Self::NONE {
             return;
         }
-        if self.0 & SPAN == 0 || !span::change_numbered(self.number(), self.generation(), change) {
+        if self.0 & SPAN == 0
+            || !numbered::change_numbered(self.number(), self.generation(), change)
+        {
             count_stale();
         }
     }
 
     /// Replaces the detail.
     pub fn detail(self, detail: &[u8]) {
-        self.change(Change::Text(Late::Detail, detail));
+        self.change(Change::Text(Late::Detail, Words::all(detail)));
     }
 
     /// Says which server or file the call goes to.
     pub fn target(self, target: &[u8]) {
-        self.change(Change::Text(Late::Target, target));
+        self.change(Change::Text(Late::Target, Words::all(target)));
     }
 
     /// How many keys were found.

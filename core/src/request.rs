@@ -4,12 +4,13 @@ mod notes;
 
 use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock::{self, Scale};
+use crate::detail::Detail;
 use crate::facts::{Facts, Late};
 use crate::flags::InRequest as FlagsOf;
 use crate::handed::HandOver;
 use crate::lane::slot::{self, Held};
 use crate::lane::span::{self, Span};
-use crate::lane::{Call, ROOT, context, process, read, site};
+use crate::lane::{Call, Past, ROOT, context, explicit, open, process, read, site};
 use crate::profile::{FactsData, Outcome, ProfileData, RequestKind, State};
 use crate::profiler::Shared;
 use crate::render;
@@ -201,10 +202,10 @@ impl Request {
     /// Begins a span in this request, from any thread, current or not.
     #[track_caller]
     #[inline]
-    pub fn span(&self, category: impl AsCategory, detail: impl AsRef<[u8]>) -> Span {
+    pub fn span(&self, category: impl AsCategory, detail: impl Detail) -> Span {
         self.begin_span(
             category.as_category(Kind::Leaf),
-            detail.as_ref(),
+            &detail,
             Location::caller(),
         )
     }
@@ -213,10 +214,10 @@ impl Request {
     /// of other explicit spans; the current thread's spans know their scope by themselves.
     #[track_caller]
     #[inline]
-    pub fn scope(&self, category: impl AsCategory, detail: impl AsRef<[u8]>) -> Span {
+    pub fn scope(&self, category: impl AsCategory, detail: impl Detail) -> Span {
         self.begin_span(
             category.as_category(Kind::Scope),
-            detail.as_ref(),
+            &detail,
             Location::caller(),
         )
     }
@@ -225,14 +226,13 @@ impl Request {
     fn begin_span(
         &self,
         category: CategoryId,
-        detail: &[u8],
+        detail: &impl Detail,
         at: &'static Location<'static>,
     ) -> Span {
         let Some(live) = self.mine() else {
             return Span::none();
         };
-        let call = Call::new(category, ROOT, detail, site::of(at));
-        span::begin_explicit(live.held.slot, live.generation, call)
+        span::begin_explicit(live.held.slot, live.generation, category, detail, at)
     }
 
     /// Records a call that is over: it ended `ended_ago` before now and took `duration`.
@@ -240,11 +240,14 @@ impl Request {
     pub fn add_span(
         &self,
         category: impl AsCategory,
-        detail: impl AsRef<[u8]>,
+        detail: impl Detail,
         ended_ago: Duration,
         duration: Duration,
     ) {
         let Some(live) = self.mine() else { return };
+        if !explicit::is_recording(live.held.slot, live.generation) {
+            return;
+        }
         let category = category.as_category(Kind::Leaf);
         let caller = site::of(Location::caller());
         let parent = context::with(|now| {
@@ -254,15 +257,12 @@ impl Request {
                 ROOT
             }
         });
-        let call = Call::new(category, parent, detail.as_ref(), caller);
-        add(
-            live.held.slot,
-            live.generation,
-            call,
-            ended_ago,
-            duration,
-            Outcome::Ok,
-        );
+        detail.lend(|words| {
+            let call = Call::new(category, parent, words.bytes, caller);
+            let (slot, generation) = (live.held.slot, live.generation);
+            let past = past(ended_ago, duration, Outcome::Ok);
+            explicit::append(slot, generation, call, words.whole, past);
+        });
     }
 
     /// The request as its flags see it.
@@ -407,14 +407,21 @@ pub(crate) fn add(
     duration: Duration,
     outcome: Outcome,
 ) {
+    if explicit::is_recording(slot, generation) {
+        let past = past(ended_ago, duration, outcome);
+        explicit::append(slot, generation, call, call.detail.len() as u64, past);
+    }
+}
+
+/// When a call began and ended, by how long ago that was.
+fn past(ended_ago: Duration, duration: Duration, outcome: Outcome) -> Past {
     let scale = Scale::now();
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let end = scale
         .ticks()
         .saturating_sub(scale.ticks_of(nanoseconds(ended_ago)));
     let start = end.saturating_sub(scale.ticks_of(nanoseconds(duration)));
-    let past = Some((start, end, span::code(outcome)));
-    span::append(slot, generation, call, past);
+    Some((start, end, open::code(outcome)))
 }
 
 impl Live {

@@ -4,6 +4,7 @@
 //! polled. Without one, a call is unattributed: never "the last request seen".
 
 use crate::category::{AsCategory, Kind};
+use crate::detail::Detail;
 use crate::lane::context;
 use crate::lane::span::{self, Span};
 use crate::notes::NoteValue;
@@ -24,16 +25,16 @@ use std::panic::Location;
 /// ```
 #[track_caller]
 #[inline(always)]
-pub fn span(category: impl AsCategory, detail: impl AsRef<[u8]>) -> Span {
-    span::begin_current(&category, Kind::Leaf, detail.as_ref(), Location::caller())
+pub fn span(category: impl AsCategory, detail: impl Detail) -> Span {
+    span::begin_current(&category, Kind::Leaf, &detail, Location::caller())
 }
 
 /// As [`span`], for what may contain other calls: a template, a function. Until it ends, this
 /// thread's calls happen inside it.
 #[track_caller]
 #[inline(always)]
-pub fn scope(category: impl AsCategory, detail: impl AsRef<[u8]>) -> Span {
-    span::begin_current(&category, Kind::Scope, detail.as_ref(), Location::caller())
+pub fn scope(category: impl AsCategory, detail: impl Detail) -> Span {
+    span::begin_current(&category, Kind::Scope, &detail, Location::caller())
 }
 
 /// The request that this thread or future is in; [`Request::none`] if there is none.

@@ -1,9 +1,12 @@
 //! A call that a future carries: it may be polled by any thread, and ends when it is ready or
 //! dropped.
 
+use super::chunk::SCOPE;
 use super::context::{self, ThreadContext};
-use super::process;
-use super::span::{CANCELLED, ERROR, OpenCall, Span, code, find};
+use super::numbered::find;
+use super::open::{CANCELLED, ERROR, code};
+use super::span::Span;
+use super::{Begun, process};
 use crate::profile::Outcome;
 use std::future::Future;
 use std::pin::Pin;
@@ -67,7 +70,7 @@ impl Span {
     fn carried(self) -> Ending {
         let call = self.call();
         std::mem::forget(self);
-        if let Some(OpenCall { record, key }) = call
+        if let Some(Begun { record, key }) = call
             && record.end.is_open(key.generation())
         {
             context::with(|current| current.step_out(record, key.number()));
@@ -78,7 +81,7 @@ impl Span {
 
 impl ThreadContext {
     /// Whether the call is of the request that this thread is in, and open.
-    fn is_of(&self, call: OpenCall) -> bool {
+    fn is_of(&self, call: Begun) -> bool {
         self.owns(call.record, call.key)
             || self.slot.get().is_some_and(|slot| {
                 let found = process::of(slot).and_then(|process| find(process, call.key.number()));
@@ -89,12 +92,12 @@ impl ThreadContext {
     }
 }
 
-impl OpenCall {
+impl Begun {
     /// Is its thread's open scope or leaf while `f` runs.
     fn inside<R>(&self, f: impl FnOnce() -> R) -> R {
         let restore = context::with(|current| {
             current.is_of(*self).then(|| Restore {
-                is_scope: self.record.about().has(super::chunk::SCOPE),
+                is_scope: self.record.about().has(SCOPE),
                 before: current.place(self.record).replace(self.key.number()),
             })
         });
@@ -124,7 +127,7 @@ impl Drop for Restore {
 }
 
 /// A call that a future carries: dropped before its end, it is cancelled.
-struct Ending(Option<OpenCall>);
+struct Ending(Option<Begun>);
 
 impl Drop for Ending {
     fn drop(&mut self) {

@@ -1,9 +1,13 @@
 //! Calls that a host recorded on its own side, appended to a lane of their request.
 
-use super::chunk::{Record, Text};
-use super::slot::{Held, Slot};
-use super::span::{Count, code, find, is_listed, lane_of, set_count};
-use super::{Begun, Call, Lane, context, process, unlisted};
+use super::chunk::Record;
+use super::explicit::lane_of;
+use super::late::{Change, Count, Late, apply, set_count};
+use super::numbered::{find, is_listed};
+use super::open::code;
+use super::slot::Held;
+use super::{Begun, Call, context, process, unlisted};
+use crate::detail::Words;
 use crate::profile::{Counts, Outcome};
 use std::sync::atomic::Ordering;
 
@@ -34,20 +38,24 @@ impl Desk {
     /// Appends a call, by the request's limits: past them it is counted, and not listed.
     pub(crate) fn append(&self, handed: &Handed<'_>) -> Option<Begun> {
         let slot = self.held.slot;
-        let mut call = handed.call;
-        if handed.cut_from.is_some() {
-            call.detail = &[];
-        }
+        let call = handed.call;
+        let whole = handed.cut_from.unwrap_or(call.detail.len() as u64);
         // Asked for each call: in between the thread may have borrowed another request's.
         let lane = lane_of(slot, self.generation)?;
         // SAFETY: `lane_of` gives a lane of this slot that this thread holds.
-        let begun = unsafe { lane.begin_any(slot, call, None) }?;
+        let begun = unsafe { lane.begin_any(slot, call, whole, None) }?;
         let record = begun.record;
         let scratch = begun.key.generation() & unlisted::SCRATCH != 0;
         record.start.store(handed.start, Ordering::Relaxed);
-        if !scratch {
-            // SAFETY: as above.
-            unsafe { keep_texts(lane, slot, record, handed) };
+        if !scratch && !handed.target.is_empty() {
+            let words = Words::all(handed.target);
+            apply(
+                slot,
+                self.generation,
+                record,
+                false,
+                Change::Text(Late::Target, words),
+            );
         }
         set_counts(record, handed.counts);
         if let Some((tick, outcome)) = handed.end {
@@ -65,30 +73,6 @@ impl Drop for Desk {
     fn drop(&mut self) {
         // An ended request must not wait for this thread to record something else.
         context::with(|current| current.give_back_of(self.held.slot));
-    }
-}
-
-/// # Safety
-/// The caller holds this lane, of this slot.
-unsafe fn keep_texts(
-    lane: &'static Lane,
-    slot: &'static Slot,
-    record: &Record,
-    handed: &Handed<'_>,
-) {
-    if let Some(whole) = handed.cut_from {
-        // SAFETY: passed on.
-        let kept = unsafe { lane.keep_beginning(slot, handed.call.detail, whole) };
-        if let Some(Text(text)) = kept {
-            record.detail.store(text, Ordering::Release);
-        }
-    }
-    if !handed.target.is_empty() {
-        // SAFETY: passed on.
-        let kept = unsafe { lane.keep(slot, handed.target) };
-        if let Some(Text(text)) = kept {
-            record.target.store(text, Ordering::Release);
-        }
     }
 }
 

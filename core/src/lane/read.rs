@@ -4,7 +4,7 @@ use super::chunk::{BYTES, Chunk, HITS, INNER, MISSES, NO_SPAN, ROWS, Record, Tex
 use super::process::{self, Process};
 use super::slot::Held;
 use super::word::End;
-use super::{site, span, span_number, unlisted};
+use super::{open, site, span_number, unlisted};
 use crate::category;
 use crate::clock::Scale;
 use crate::flags::DARK_PREFIX;
@@ -121,8 +121,8 @@ fn read(record: &Record, process: &Process, scale: &Scale, start: u64, until: u6
 
 fn outcome(code: u8) -> Outcome {
     match code {
-        span::ERROR => Outcome::Error,
-        span::CANCELLED => Outcome::Cancelled,
+        open::ERROR => Outcome::Error,
+        open::CANCELLED => Outcome::Cancelled,
         _ => Outcome::Ok,
     }
 }

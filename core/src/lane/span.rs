@@ -1,29 +1,17 @@
-//! Spans: one timed call, from its begin to its end. Those that futures carry are in [`super::future`].
+//! Spans: what users see of a call. Those that futures carry are in [`super::future`].
 
-use super::chunk::{About, BYTES, Chunk, HITS, MISSES, ROWS, Record, Text};
+use super::chunk::Record;
 use super::context::{self, ThreadContext};
-use super::process::{self, Process};
+use super::explicit::{append, is_recording};
+use super::late::{Count, Late};
+use super::open::{ERROR, OK, code};
 use super::slot::Slot;
-use super::word::End;
-use super::{Begun, Call, Key, Lane, NO_SPAN, Past, site, unlisted};
+use super::{Begun, Call, Key, ROOT, site};
 use crate::category::{AsCategory, CategoryId, Kind};
-use crate::clock;
+use crate::detail::{Detail, Words};
 use crate::profile::Outcome;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-pub(crate) const OK: u8 = 0;
-pub(crate) const ERROR: u8 = 1;
-pub(crate) const CANCELLED: u8 = 2;
-
-pub(crate) fn code(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Error => ERROR,
-        Outcome::Cancelled => CANCELLED,
-        _ => OK,
-    }
-}
 
 /// One timed call of a request. It ends when it is dropped: with [`Outcome::Ok`], or with
 /// [`Outcome::Error`] while its thread panics.
@@ -37,9 +25,6 @@ pub struct Span {
     key: Key,
     _not_send: PhantomData<*const ()>,
 }
-
-/// A call that was begun and must be ended, from whichever thread.
-pub(super) type OpenCall = Begun;
 
 impl std::fmt::Debug for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,7 +40,7 @@ impl std::fmt::Debug for Span {
 pub(crate) fn begin_current(
     category: &impl AsCategory,
     kind: Kind,
-    detail: &[u8],
+    detail: &impl Detail,
     location: &'static Location<'static>,
 ) -> Span {
     context::with(|current| {
@@ -66,7 +51,32 @@ pub(crate) fn begin_current(
             }
             return Span::none();
         }
-        begin_recording(current, category.as_category(kind), detail, location)
+        detail.lend(|words| {
+            let category = category.as_category(kind);
+            if words.is_all() {
+                begin_recording(current, category, words.bytes, location)
+            } else {
+                begin_recording_any(current, category, words, location)
+            }
+        })
+    })
+}
+
+/// Begins a span in a request that need not be the current one.
+#[inline(always)]
+pub(crate) fn begin_explicit(
+    slot: &'static Slot,
+    generation: u32,
+    category: CategoryId,
+    detail: &impl Detail,
+    location: &'static Location<'static>,
+) -> Span {
+    if !is_recording(slot, generation) {
+        return Span::none();
+    }
+    detail.lend(|words| {
+        let call = Call::new(category, ROOT, words.bytes, site::of(location));
+        append(slot, generation, call, words.whole, None).map_or(Span::none(), Span::of)
     })
 }
 
@@ -88,8 +98,8 @@ fn begin_recording(
     let call = current.call(category, detail, location);
     // SAFETY: this thread's context holds the lane.
     match unsafe { lane.begin_short(call) } {
-        Some(begun) => current.begun(category.kind, begun),
-        None => begin_recording_any(current, category, detail, location),
+        Some(begun) => begun.into_open(current, category.kind),
+        None => begin_recording_any(current, category, Words::all(detail), location),
     }
 }
 
@@ -97,7 +107,7 @@ fn begin_recording(
 fn begin_recording_any(
     current: &ThreadContext,
     category: CategoryId,
-    detail: &[u8],
+    detail: Words<'_>,
     location: &'static Location<'static>,
 ) -> Span {
     let (Some(lane), Some(slot)) = (current.lane.get(), current.slot.get()) else {
@@ -108,488 +118,20 @@ fn begin_recording_any(
         current.set(context::Context::NONE);
         return Span::none();
     }
-    let call = current.call(category, detail, location);
+    let call = current.call(category, detail.bytes, location);
     // SAFETY: this thread's context holds the lane, which is one of this slot's.
-    match unsafe { lane.begin_any(slot, call, None) } {
-        Some(begun) => current.begun(category.kind, begun),
+    match unsafe { lane.begin_any(slot, call, detail.whole, None) } {
+        Some(begun) => begun.into_open(current, category.kind),
         None => Span::none(),
     }
 }
 
-impl ThreadContext {
+impl Begun {
+    /// This thread's open scope or leaf from now on.
     #[inline(always)]
-    fn call<'a>(
-        &self,
-        category: CategoryId,
-        detail: &'a [u8],
-        location: &'static Location<'static>,
-    ) -> Call<'a> {
-        let (leaf, caller) = (self.leaf.get(), site::of(location));
-        if leaf != NO_SPAN {
-            return Call::inner(category, leaf, detail, caller);
-        }
-        Call::new(category, self.scope.get(), detail, caller)
-    }
-
-    /// The call is this thread's open scope or leaf from now on. A scope inside a leaf is not: the
-    /// leaf has all that happens in it.
-    #[inline(always)]
-    fn begun(&self, kind: Kind, begun: Begun) -> Span {
-        if kind == Kind::Leaf {
-            self.leaf.set(begun.key.number());
-        } else if self.leaf.get() == NO_SPAN {
-            self.scope.set(begun.key.number());
-        }
-        Span::of(begun)
-    }
-
-    /// The call is not this thread's open scope or leaf any more: what it was begun in is, or what
-    /// that was begun in, if it has ended meanwhile.
-    #[inline(always)]
-    pub(super) fn step_out(&self, record: &Record, number: u32) {
-        if !record.about().is_plain() {
-            self.step_out_of_nested(record, number);
-        } else if self.leaf.get() == number {
-            self.leaf.set(NO_SPAN);
-        }
-    }
-
-    #[inline(never)]
-    fn step_out_of_nested(&self, record: &Record, number: u32) {
-        let open = self.place(record);
-        if open.get() == number {
-            open.set(enclosing(record));
-        }
-    }
-
-    /// Where it is noted that this call is the open one of its kind.
-    #[inline(always)]
-    pub(super) fn place(&self, record: &Record) -> &std::cell::Cell<u32> {
-        if record.about().has(super::chunk::SCOPE) {
-            &self.scope
-        } else {
-            &self.leaf
-        }
-    }
-
-    /// Whether this call is of the request that this thread is in and records, and still open. Then
-    /// it cannot be put to another use before the thread leaves.
-    #[inline(always)]
-    pub(super) fn owns(&self, record: &Record, key: Key) -> bool {
-        // SAFETY: this thread's context holds the lane.
-        let here = |lane: &Lane| unsafe { lane.holds(record) };
-        self.lane.get().is_some_and(here) && record.end.is_open(key.generation())
-    }
-
-    /// Whether a lane that this thread holds has this record in its chunk, so that nobody puts the
-    /// record to another use before the lane is given back.
-    #[inline(always)]
-    fn keeps(&self, record: &Record) -> bool {
-        // SAFETY: this thread's context holds both lanes.
-        let here = |lane: &Lane| unsafe { lane.holds(record) };
-        self.lane.get().is_some_and(here) || self.borrowed.get().is_some_and(here)
-    }
-}
-
-/// The innermost open call of the same kind that a call was begun in.
-fn enclosing(record: &Record) -> u32 {
-    let Some(process) = process::existing() else {
-        return NO_SPAN;
-    };
-    let mut about = record.about();
-    // As deep as a request can be; memory that the host corrupted could form a circle.
-    for _ in 0..10_000 {
-        let inner = about.has(super::chunk::INNER);
-        let scope = about.has(super::chunk::SCOPE);
-        let parent = about.parent();
-        if inner == scope || parent == NO_SPAN {
-            return NO_SPAN;
-        }
-        let Some((_, record)) = find(process, parent) else {
-            return NO_SPAN;
-        };
-        if record.end.load() == End::Open {
-            return parent;
-        }
-        about = record.about();
-    }
-    NO_SPAN
-}
-
-/// Begins a span in a request that need not be the current one.
-#[inline]
-pub(crate) fn begin_explicit(slot: &'static Slot, generation: u32, call: Call<'_>) -> Span {
-    append(slot, generation, call, None).map_or(Span::none(), Span::of)
-}
-
-/// Records into a request that need not be the current one.
-#[inline(always)]
-pub(crate) fn append(
-    slot: &'static Slot,
-    generation: u32,
-    call: Call<'_>,
-    past: Past,
-) -> Option<Begun> {
-    if !slot.is_recording(generation) {
-        if !slot.is_live(generation) {
-            count_late();
-        }
-        return None;
-    }
-    let lane = lane_of(slot, generation)?;
-    if past.is_none() {
-        // SAFETY: `lane_of` gives a lane of this slot that this thread holds.
-        let begun = unsafe { begin_in(lane, call.about, call.detail, call.caller) };
-        if begun.is_some() {
-            return begun;
-        }
-    }
-    // SAFETY: as above.
-    unsafe { lane.begin_any(slot, call, past) }
-}
-
-/// Not inlined, as [`begin_recording`].
-///
-/// # Safety
-/// The caller holds this lane.
-#[inline(never)]
-unsafe fn begin_in(
-    lane: &'static Lane,
-    about: About,
-    detail: &[u8],
-    caller: usize,
-) -> Option<Begun> {
-    let call = Call {
-        about,
-        detail,
-        caller,
-    };
-    // SAFETY: passed on.
-    unsafe { lane.begin_short(call) }
-}
-
-#[cold]
-fn count_late() {
-    if let Some(process) = process::existing() {
-        process.counters.late_spans.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// A lane of the request that this thread holds, or borrows from now on.
-#[inline(always)]
-pub(crate) fn lane_of(slot: &'static Slot, generation: u32) -> Option<&'static Lane> {
-    context::with(|current| {
-        if current.is_in(slot, generation) {
-            current.lane.get()
-        } else {
-            current.borrow_lane(slot, generation)
-        }
-    })
-}
-
-/// As [`begin_numbered`], where this thread recorded into the request just before: then it needs no
-/// memory, no lock, and not even its context. Without a parent.
-#[inline(always)]
-pub(crate) fn try_begin_numbered(
-    slot: u32,
-    generation: u32,
-    category: CategoryId,
-    detail: &[u8],
-    caller: usize,
-) -> Option<Begun> {
-    let lane = process::existing()?.slot(slot)?.borrowed_lane(generation)?;
-    // SAFETY: a borrowed lane is held.
-    unsafe { lane.begin_short(Call::new(category, NO_SPAN, detail, caller)) }
-}
-
-/// As [`try_begin_numbered`], with a parent of the same lane and chunk.
-#[inline(never)]
-pub(crate) fn try_begin_inside(
-    slot: u32,
-    generation: u32,
-    category: CategoryId,
-    detail: &[u8],
-    caller: usize,
-    parent: Key,
-) -> Option<Begun> {
-    let process = process::existing()?;
-    let lane = process.slot(slot)?.borrowed_lane(generation)?;
-    let (_, record) = find(process, parent.number())?;
-    // SAFETY: a borrowed lane is held.
-    if !unsafe { lane.holds(record) } {
-        return None;
-    }
-    let call = if record.about().has(super::chunk::SCOPE) {
-        Call::new(category, parent.number(), detail, caller)
-    } else {
-        Call::inner(category, parent.number(), detail, caller)
-    };
-    // SAFETY: as above.
-    unsafe { lane.begin_short(call) }
-}
-
-/// As [`end_numbered`], where [`try_begin_numbered`] would have begun it.
-#[inline(always)]
-pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
-    if !clock::is_counter() {
-        return false;
-    }
-    let tick = clock::counter();
-    let found = process::existing().and_then(|process| find(process, key.number()));
-    let Some((chunk, record)) = found else {
-        return false;
-    };
-    // SAFETY: null or a lane, and lanes live for ever.
-    let lane = unsafe { chunk.lane.load(Ordering::Relaxed).as_ref() };
-    let Some(lane) = lane.filter(|lane| lane.is_borrowed_here()) else {
-        return false;
-    };
-    // SAFETY: a borrowed lane is held.
-    let open = unsafe { lane.holds(record) } && record.end.is_open(key.generation());
-    if open {
-        record.end.end_owned(code(outcome), tick);
-    }
-    open
-}
-
-/// Begins a call for a host that keeps only numbers. The parent is a span's number, or
-/// [`NO_SPAN`].
-#[inline(always)]
-pub(crate) fn begin_numbered(
-    slot: &'static Slot,
-    generation: u32,
-    category: CategoryId,
-    detail: &[u8],
-    parent: u32,
-    caller: usize,
-) -> Option<Begun> {
-    let call = if parent != NO_SPAN && is_leaf(parent) {
-        Call::inner(category, parent, detail, caller)
-    } else {
-        Call::new(category, parent, detail, caller)
-    };
-    append(slot, generation, call, None)
-}
-
-fn is_leaf(number: u32) -> bool {
-    let scope = |(_, record): (&Chunk, &Record)| record.about().has(super::chunk::SCOPE);
-    process::existing()
-        .and_then(|process| find(process, number))
-        .is_some_and(|found| !scope(found))
-}
-
-/// The record of a number, whoever's it is by now.
-#[inline(always)]
-pub(super) fn find(process: &Process, number: u32) -> Option<(&'static Chunk, &'static Record)> {
-    let chunk = process.chunk(number >> 8)?;
-    Some((chunk, chunk.record(number & 0xff)?))
-}
-
-/// Ends a call by its number. `false` where it was ended before or is stale.
-#[inline(always)]
-pub(crate) fn end_numbered(number: u32, generation: u32, outcome: Outcome) -> bool {
-    let Some(process) = process::existing() else {
-        return false;
-    };
-    let Some((chunk, record)) = find(process, number) else {
-        return false;
-    };
-    if !record.end.is_open(generation) {
-        return false;
-    }
-    let tick = clock::ticks();
-    if generation & unlisted::SCRATCH != 0 {
-        return unlisted::end(
-            process,
-            chunk,
-            number & 0xff,
-            generation,
-            code(outcome),
-            tick,
-        );
-    }
-    if context::with(|current| current.keeps(record)) {
-        record.end.end_owned(code(outcome), tick);
-        return true;
-    }
-    is_listed(chunk, number, generation) && record.end.try_end(generation, code(outcome), tick)
-}
-
-/// Whether a number is that of a published record of this generation's, so that one that was made
-/// up never takes a detail for a record.
-pub(super) fn is_listed(chunk: &'static Chunk, number: u32, generation: u32) -> bool {
-    chunk.generation.load(Ordering::Acquire) == generation && (number & 0xff) < chunk.readable().0
-}
-
-/// Which count of a call is set.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Count {
-    Hits,
-    Misses,
-    Rows,
-    Bytes,
-}
-
-impl Count {
-    fn place(self, record: &Record) -> (&AtomicU32, u8) {
-        match self {
-            Self::Hits => (&record.hits, HITS),
-            Self::Misses => (&record.misses, MISSES),
-            Self::Rows => (&record.rows, ROWS),
-            Self::Bytes => (&record.bytes, BYTES),
-        }
-    }
-}
-
-pub(crate) fn set_count(record: &Record, count: Count, value: u32) {
-    let (place, bit) = count.place(record);
-    place.store(value, Ordering::Relaxed);
-    // Only whoever owns the span says so, so nobody else changes it now.
-    record
-        .about
-        .store(record.about().with_counted(bit).0, Ordering::Relaxed);
-}
-
-/// Which text of a call is set after its begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Late {
-    Detail,
-    Target,
-}
-
-fn set_text(slot: &'static Slot, generation: u32, record: &Record, late: Late, bytes: &[u8]) {
-    let kept = lane_of(slot, generation).and_then(|lane| {
-        // SAFETY: `lane_of` gives a lane of this slot that this thread holds.
-        unsafe { lane.keep(slot, bytes) }
-    });
-    if let Some(Text(text)) = kept {
-        let place = if late == Late::Detail {
-            &record.detail
-        } else {
-            &record.target
-        };
-        place.store(text, Ordering::Release);
-    }
-}
-
-/// Changes an open call by its number. `false` where it is stale.
-pub(crate) fn change_numbered(number: u32, generation: u32, change: Change<'_>) -> bool {
-    let Some(process) = process::existing() else {
-        return false;
-    };
-    let Some((chunk, record)) = find(process, number) else {
-        return false;
-    };
-    let scratch = generation & unlisted::SCRATCH != 0;
-    let owner = if scratch {
-        unlisted::owner(process, record)
-    } else {
-        // SAFETY: null or a slot, and slots live for ever.
-        unsafe { chunk.slot.load(Ordering::Acquire).as_ref() }.map(|slot| (slot, slot.generation()))
-    };
-    // Held, so that the record stays this call's, if it is.
-    let Some((of, held)) = owner.and_then(|(slot, of)| Some((of, slot.hold(of, process)?))) else {
-        return false;
-    };
-    // A call that never ended still looks open in a chunk that was put away, or that another
-    // request has taken since.
-    let listed = is_listed(chunk, number, generation);
-    if !(scratch || listed) || !record.end.is_open(generation) {
-        return false;
-    }
-    apply(held.slot, of, record, scratch, change);
-    true
-}
-
-/// What can be said of a call after its begin.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Change<'a> {
-    Count(Count, u32),
-    Text(Late, &'a [u8]),
-}
-
-fn apply(
-    slot: &'static Slot,
-    generation: u32,
-    record: &Record,
-    unlisted: bool,
-    change: Change<'_>,
-) {
-    match change {
-        Change::Count(count, value) => set_count(record, count, value),
-        // An unlisted call has no text that anybody could read.
-        Change::Text(..) if unlisted => {}
-        Change::Text(late, bytes) => set_text(slot, generation, record, late, bytes),
-    }
-}
-
-/// Not inlined, as [`begin_recording`], and without a frame.
-#[inline(never)]
-fn end_in(current: &ThreadContext, record: &'static Record, key: Key, outcome: u8) {
-    let call = OpenCall { record, key };
-    if !clock::is_counter() {
-        return call.end_elsewhere(outcome, None);
-    }
-    // Before anything else: the rest is not the call's time.
-    let tick = clock::counter();
-    if current.keeps(record) && record.end.is_open(key.generation()) {
-        record.end.end_owned(outcome, tick);
-        current.step_out(record, key.number());
-    } else {
-        call.end_elsewhere(outcome, Some(tick));
-    }
-}
-
-impl OpenCall {
-    #[inline(always)]
-    pub(super) fn end(self, outcome: u8) {
-        // The context is looked up in the caller's code, which has it from the begin already.
-        context::with(|current| end_in(current, self.record, self.key, outcome));
-    }
-
-    /// Ends a call of another lane or chunk, of a request that may have ended, or under a clock that
-    /// is not the counter.
-    #[cold]
-    #[inline(never)]
-    fn end_elsewhere(self, outcome: u8, tick: Option<u64>) {
-        let tick = tick.unwrap_or_else(clock::ticks);
-        let Some(process) = process::existing() else {
-            return;
-        };
-        context::with(|current| {
-            let (number, generation) = (self.key.number(), self.key.generation());
-            // Read before the end: afterwards the record may be another call's.
-            let open = current.place(self.record);
-            let enclosing = (open.get() == number).then(|| enclosing(self.record));
-            let ended = if generation & unlisted::SCRATCH != 0 {
-                find(process, number).is_some_and(|(chunk, _)| {
-                    unlisted::end(process, chunk, number & 0xff, generation, outcome, tick)
-                })
-            } else {
-                self.record.end.try_end(generation, outcome, tick)
-            };
-            if !ended {
-                process.counters.late_spans.fetch_add(1, Ordering::Relaxed);
-            } else if let Some(enclosing) = enclosing {
-                open.set(enclosing);
-            }
-        });
-    }
-
-    fn change(self, change: Change<'_>) {
-        let mine = context::with(|current| {
-            let mine = current.owns(self.record, self.key);
-            let slot = current.slot.get().filter(|_| mine);
-            slot.map(|slot| (slot, current.generation.get()))
-        });
-        match mine {
-            Some((slot, generation)) => apply(slot, generation, self.record, false, change),
-            None => drop(change_numbered(
-                self.key.number(),
-                self.key.generation(),
-                change,
-            )),
-        }
+    fn into_open(self, current: &ThreadContext, kind: Kind) -> Span {
+        current.step_in(kind, self);
+        Span::of(self)
     }
 }
 
@@ -614,9 +156,9 @@ impl Span {
     }
 
     #[inline(always)]
-    pub(super) fn call(&self) -> Option<OpenCall> {
+    pub(super) fn call(&self) -> Option<Begun> {
         let key = self.key;
-        self.record.map(|record| OpenCall { record, key })
+        self.record.map(|record| Begun { record, key })
     }
 
     /// Whether it does nothing, because there is no request or its calls are not recorded.
@@ -628,47 +170,63 @@ impl Span {
     /// Says which server or file the call goes to, where that is more than the category says.
     /// Keeps at most 8 KiB; needs not be UTF-8.
     #[inline]
-    pub fn target(mut self, target: impl AsRef<[u8]>) -> Self {
-        self.change(Change::Text(Late::Target, target.as_ref()));
+    pub fn target(self, target: impl Detail) -> Self {
+        self.say_worded(Late::Target, &target);
         self
     }
 
     /// Replaces the detail, by what is known only afterwards: `Cache HIT, keys: …`.
     #[inline]
-    pub fn detail(&mut self, detail: impl AsRef<[u8]>) -> &mut Self {
-        self.change(Change::Text(Late::Detail, detail.as_ref()))
+    pub fn detail(&mut self, detail: impl Detail) -> &mut Self {
+        self.say_worded(Late::Detail, &detail);
+        self
     }
 
     /// How many keys were found.
     #[inline]
     pub fn hits(&mut self, hits: u32) -> &mut Self {
-        self.change(Change::Count(Count::Hits, hits))
+        self.count(Count::Hits, hits)
     }
 
     /// How many keys were not found.
     #[inline]
     pub fn misses(&mut self, misses: u32) -> &mut Self {
-        self.change(Change::Count(Count::Misses, misses))
+        self.count(Count::Misses, misses)
     }
 
     /// How many rows were returned or changed.
     #[inline]
     pub fn rows(&mut self, rows: u32) -> &mut Self {
-        self.change(Change::Count(Count::Rows, rows))
+        self.count(Count::Rows, rows)
     }
 
     /// How many bytes were read or written.
     #[inline]
     pub fn bytes(&mut self, bytes: u32) -> &mut Self {
-        self.change(Change::Count(Count::Bytes, bytes))
+        self.count(Count::Bytes, bytes)
     }
 
     #[inline]
-    fn change(&mut self, change: Change<'_>) -> &mut Self {
+    fn count(&mut self, count: Count, value: u32) -> &mut Self {
         if let Some(call) = self.call() {
-            call.change(change);
+            call.set_count(count, value);
         }
         self
+    }
+
+    /// A text is put together only where there is a call that keeps it.
+    #[inline]
+    fn say_worded(&self, late: Late, text: &impl Detail) {
+        if !self.is_none() {
+            text.lend(|words| self.say(late, words));
+        }
+    }
+
+    #[inline]
+    fn say(&self, late: Late, words: Words<'_>) {
+        if let Some(call) = self.call() {
+            call.set_text(late, words);
+        }
     }
 
     /// Ends it with an outcome. [`Outcome::Open`] counts as ok.

@@ -4,11 +4,12 @@
 //! they cost depends on how many are open at once, not on how many there were. Its generation is
 //! drawn from a counter of the process, so a handle that is used twice never ends another call.
 
+use super::call::fill;
 use super::chunk::{BYTES, Chunk, HITS, INNER, MISSES, ROWS, Record, Text};
 use super::process::Process;
 use super::slot::Slot;
 use super::word::{End, EndWord};
-use super::{Begun, Call, Key, Past, context, fill, span, span_number, totals};
+use super::{Begun, Call, Key, Past, context, open, span_number, totals};
 use crate::clock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -117,8 +118,8 @@ fn add(slot: &Slot, record: &Record, outcome: u8, tick: u64) {
 fn count_outcome(sums: &totals::Sums, outcome: u8) {
     sums.ended.fetch_add(1, Ordering::Relaxed);
     match outcome {
-        span::ERROR => sums.errors.fetch_add(1, Ordering::Relaxed),
-        span::CANCELLED => sums.cancelled.fetch_add(1, Ordering::Relaxed),
+        open::ERROR => sums.errors.fetch_add(1, Ordering::Relaxed),
+        open::CANCELLED => sums.cancelled.fetch_add(1, Ordering::Relaxed),
         _ => 0,
     };
 }
