@@ -3,6 +3,7 @@
 use crate::flags::{FlagFacts, Subject, hash};
 use crate::notes::StoredNotes;
 use crate::profile::{FactsData, RequestKind};
+use std::net::IpAddr;
 
 /// What is known of a request when it begins. Borrowed: nothing is copied before
 /// [`Profiler::begin`](crate::Profiler::begin).
@@ -22,6 +23,7 @@ pub struct Facts<'a> {
     pub(crate) host: Option<&'a str>,
     pub(crate) protocol: Option<&'a str>,
     pub(crate) peer: Option<&'a str>,
+    pub(crate) peer_ip: Option<IpAddr>,
     pub(crate) id: Option<&'a str>,
     pub(crate) parent_id: Option<&'a str>,
     pub(crate) traceparent: Option<&'a str>,
@@ -111,6 +113,15 @@ impl<'a> Facts<'a> {
         flag_overrides
     }
 
+    /// As [`Facts::peer`], where the host has it as a number: it is written out only where somebody
+    /// reads it.
+    #[must_use]
+    #[inline]
+    pub fn peer_ip(mut self, peer: IpAddr) -> Self {
+        self.peer_ip = Some(peer);
+        self
+    }
+
     /// Those request headers that configured formats name
     /// ([`Profiler::wanted_headers`](crate::Profiler::wanted_headers)).
     #[must_use]
@@ -173,6 +184,7 @@ pub(crate) struct StoredFacts {
     /// Which texts there are: a bit for each.
     there: u16,
     places: [(u32, u32); FIXED],
+    peer_ip: Option<IpAddr>,
     headers: StoredHeaders,
     answer_headers: StoredHeaders,
     viewer: Kept,
@@ -286,6 +298,7 @@ impl StoredFacts {
         // Cleared here, not when the last request ended: that saves it another lock.
         self.clear();
         self.kind = facts.kind;
+        self.peer_ip = facts.peer_ip;
         self.put(At::Method, Some(facts.method));
         self.put(At::Path, Some(facts.path));
         self.put(At::Query, facts.query);
@@ -425,7 +438,9 @@ impl StoredFacts {
             scheme: self.owned(At::Scheme),
             host: self.owned(At::Host),
             protocol: self.owned(At::Protocol),
-            peer: self.owned(At::Peer),
+            peer: self
+                .owned(At::Peer)
+                .or_else(|| Some(self.peer_ip?.to_string())),
             traceparent: self.owned(At::Traceparent),
             headers: self.headers.data(),
             answer_headers: self.answer_headers.data(),

@@ -5,10 +5,11 @@
 //! same.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ioprofiler::{Category, Dialect, Outcome};
+use ioprofiler::{Category, Dialect, Outcome, Span};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -83,12 +84,9 @@ impl Cache {
         value: &T,
     ) -> impl Future<Output = ()> + Send {
         let json = serde_json::to_vec(value).unwrap_or_default();
-        let mut call = ioprofiler::span(&SET, "").target(self.target());
-        // Worded only where somebody writes it down.
-        if !call.is_none() {
-            call.detail(format!("Cache SET, keys: {key}"))
-                .bytes(count(json.len()));
-        }
+        let mut call = ioprofiler::span(&SET, format_args!("Cache SET, keys: {key}"));
+        call.bytes(count(json.len()));
+        let call = call.target(self.target());
         let stored = call.wrap_result(async move { self.store(&key, json).await });
         async { drop(stored.await) }
     }
@@ -100,19 +98,16 @@ impl Cache {
         category: &'static Category,
         keys: Vec<String>,
     ) -> impl Future<Output = HashMap<String, Vec<u8>>> + Send {
-        let mut call = ioprofiler::span(category, "").target(self.target());
-        if !call.is_none() {
-            call.detail(format!("Cache GET, keys: {}", keys.join(", ")));
-        }
+        let wanted = List(|| keys.iter());
+        let call = ioprofiler::span(category, format_args!("Cache GET, keys: {wanted}"))
+            .target(self.target());
         let keys = Arc::new(keys);
         let asked = Arc::clone(&keys);
         let found = call.wrap_with(
             async move { self.look_up(&keys).await },
             move |call, found: &std::io::Result<_>| {
                 if let Ok(found) = found {
-                    call.detail(outcome(&asked, found))
-                        .hits(count(found.len()))
-                        .misses(count(asked.len() - found.len()));
+                    say_what_was_found(call, &asked, found);
                 }
                 Outcome::of(found)
             },
@@ -158,24 +153,36 @@ impl Cache {
 }
 
 /// `Cache HIT, keys: a, b`, `Cache MISS, keys: a`, or `Cache 38/40 HIT, missed: a, b`.
-fn outcome(keys: &[String], found: &HashMap<String, Vec<u8>>) -> String {
-    if found.len() == keys.len() {
-        return format!("Cache HIT, keys: {}", keys.join(", "));
+fn say_what_was_found(call: &mut Span, keys: &[String], found: &HashMap<String, Vec<u8>>) {
+    let (all, hits) = (keys.len(), found.len());
+    let every = List(|| keys.iter());
+    if hits == all {
+        call.detail(format_args!("Cache HIT, keys: {every}"));
+    } else if hits == 0 {
+        call.detail(format_args!("Cache MISS, keys: {every}"));
+    } else {
+        let missed = List(|| keys.iter().filter(|key| !found.contains_key(*key)));
+        call.detail(format_args!("Cache {hits}/{all} HIT, missed: {missed}"));
     }
-    if found.is_empty() {
-        return format!("Cache MISS, keys: {}", keys.join(", "));
+    call.hits(count(hits)).misses(count(all - hits));
+}
+
+/// Keys as they are written into a detail, without making a string of them first: `a, b`.
+struct List<F>(F);
+
+impl<'a, F, I> fmt::Display for List<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item = &'a String>,
+{
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(keys) = self;
+        for (place, key) in keys().enumerate() {
+            out.write_str(if place == 0 { "" } else { ", " })?;
+            out.write_str(key)?;
+        }
+        Ok(())
     }
-    let missed: Vec<&str> = keys
-        .iter()
-        .map(String::as_str)
-        .filter(|key| !found.contains_key(*key))
-        .collect();
-    format!(
-        "Cache {}/{} HIT, missed: {}",
-        found.len(),
-        keys.len(),
-        missed.join(", ")
-    )
 }
 
 fn decode<T: DeserializeOwned>(json: &[u8]) -> Option<T> {

@@ -153,14 +153,12 @@ impl Shard {
         })
     }
 
-    /// Begins a call. Its wording is made only where somebody writes it down.
+    /// Begins a call: the SQL as it is sent, and of its parameters only the types, since a profile
+    /// may be looked at by others than the member whose request it was.
     #[track_caller]
     fn call(&self, sql: &str, values: &[Value]) -> Span {
-        let mut call = ioprofiler::span(&self.category, "").target(self.target());
-        if !call.is_none() {
-            call.detail(detail(sql, values));
-        }
-        call
+        let types = Types(values);
+        ioprofiler::span(&self.category, format_args!("{sql}{types}")).target(self.target())
     }
 
     /// Which server this is: a file, or `host:port/database`.
@@ -181,27 +179,25 @@ impl Shard {
     }
 }
 
-/// What the profile shows: the SQL as it is sent, and of its parameters only the types. A profile
-/// may be looked at by others than the member whose request it was.
-fn detail(sql: &str, values: &[Value]) -> String {
-    if values.is_empty() {
-        return sql.to_owned();
-    }
-    let mut text = format!("{sql} -- [");
-    for (index, value) in values.iter().enumerate() {
-        if index == MOST_TYPES {
-            text.push_str(", …");
-            break;
+/// ` -- [int, text]`, or nothing for no parameters.
+struct Types<'a>(&'a [Value]);
+
+impl fmt::Display for Types<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, value) in self.0.iter().enumerate() {
+            out.write_str(if place == 0 { " -- [" } else { ", " })?;
+            if place == MOST_TYPES {
+                out.write_str("…")?;
+                break;
+            }
+            out.write_str(match value {
+                Value::Null => "null",
+                Value::Int(_) => "int",
+                Value::Text(_) => "text",
+            })?;
         }
-        text.push_str(if index == 0 { "" } else { ", " });
-        text.push_str(match value {
-            Value::Null => "null",
-            Value::Int(_) => "int",
-            Value::Text(_) => "text",
-        });
+        out.write_str(if self.0.is_empty() { "" } else { "]" })
     }
-    text.push(']');
-    text
 }
 
 const MOST_TYPES: usize = 8;

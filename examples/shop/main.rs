@@ -103,11 +103,9 @@ async fn serve(options: Options) -> Result<(), String> {
     let templates = Templates::new().map_err(|error| format!("{error:#}"))?;
     let app = Arc::new(App { market, templates });
 
-    let mut router = pages::pages(app);
+    let mut router = pages::pages(app).layer(middleware::from_fn(pages::who));
     if let Some(profiler) = &profiler {
-        router = router
-            .layer(middleware::from_fn(pages::who))
-            .layer(IoprofilerLayer::new(profiler.clone()));
+        router = router.layer(IoprofilerLayer::new(profiler.clone()));
     }
     let router = router.merge(pages::files()); // not under the layer: a style sheet makes no calls
     let service = router.into_make_service_with_connect_info::<SocketAddr>();

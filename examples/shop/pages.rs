@@ -67,7 +67,8 @@ pub(crate) fn files() -> Router {
         .route("/static/picture/{kind}/{tone}", get(listing_picture))
 }
 
-/// Says who is there, for flags: the member, and the browser where it has a cookie of ours.
+/// Finds out who is there, as every site does, and tells it: flags decide by the member, and by the
+/// browser where it has a cookie of ours.
 pub(crate) async fn who(request: Request, next: Next) -> Response {
     let now = ioprofiler::current();
     now.set_user(&YOU.to_string());

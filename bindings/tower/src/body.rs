@@ -140,8 +140,7 @@ impl<B: Body<Data = Bytes>> ProfiledBody<B> {
         let ended = this.inner.is_end_stream();
         let Some(ending) = this.ending else { return };
         // Its drop may make calls, or cancel some: they are still the request's.
-        let request = ending.request().clone();
-        request.run(|| this.inner.set(Inner::Gone));
+        ending.request().run(|| this.inner.set(Inner::Gone));
         let complete = match *this.end {
             EndAt::Drop => true,
             EndAt::Bytes(bytes) => ended || ending.sent() >= bytes,

@@ -7,6 +7,12 @@ use ioprofiler::Request;
 #[derive(Debug)]
 pub(crate) struct Ending {
     request: Request,
+    so_far: SoFar,
+}
+
+/// How far the answer has come.
+#[derive(Debug)]
+struct SoFar {
     /// The status of the handler's answer, once there is one.
     status: Option<u16>,
     /// Bytes of the body handed to the server.
@@ -18,9 +24,11 @@ impl Ending {
     pub(crate) fn new(request: Request) -> Self {
         Self {
             request,
-            status: None,
-            sent: 0,
-            over: false,
+            so_far: SoFar {
+                status: None,
+                sent: 0,
+                over: false,
+            },
         }
     }
 
@@ -29,77 +37,89 @@ impl Ending {
     }
 
     pub(crate) fn answered(&mut self, status: u16) {
-        self.status = Some(status);
-        self.request().set_status(status);
+        self.so_far.status = Some(status);
+        self.request.set_status(status);
     }
 
     pub(crate) fn add_sent(&mut self, bytes: usize) {
-        self.sent = self.sent.saturating_add(bytes as u64);
+        self.so_far.sent = self.so_far.sent.saturating_add(bytes as u64);
     }
 
     pub(crate) fn sent(&self) -> u64 {
-        self.sent
+        self.so_far.sent
     }
 
     /// The whole answer was handed to the server.
     pub(crate) fn finish(&mut self) {
-        if !self.over {
-            self.over = true;
-            self.request.finish(self.status_or_500(), self.sent);
-        }
+        self.so_far.finish(&self.request);
     }
 
     /// The application failed, in a way that leaves no answer or only the head of one.
     pub(crate) fn fail(&mut self, error: &str) {
-        if !self.over {
-            self.request.set_error(error);
-            self.finish();
-        }
-    }
-
-    /// Nobody wants the rest.
-    fn abort(&mut self) {
-        if !self.over {
-            self.over = true;
-            self.request.abort(self.status, self.sent);
-        }
+        self.so_far.fail(&self.request, error);
     }
 
     /// Runs the application's code in the request's context. A panic passes through unchanged; the
     /// request is finished with an error.
     pub(crate) fn observe<R>(&mut self, what: &'static str, code: impl FnOnce() -> R) -> R {
-        let request = self.request.clone();
-        self.guard(what, || request.run(code))
+        let Self { request, so_far } = self;
+        let request: &Request = request;
+        so_far.guard(request, what, || request.run(code))
     }
 
     /// The same for code that brings its context along.
     pub(crate) fn guard<R>(&mut self, what: &'static str, code: impl FnOnce() -> R) -> R {
-        let guard = PanicGuard { ending: self, what };
-        let result = code();
-        std::mem::forget(guard);
-        result
-    }
-
-    /// Without an answer, what the server will make of it is most likely this.
-    fn status_or_500(&self) -> u16 {
-        self.status.unwrap_or(500)
+        self.so_far.guard(&self.request, what, code)
     }
 }
 
 impl Drop for Ending {
+    /// Nobody wants the rest.
     fn drop(&mut self) {
-        self.abort();
+        let SoFar { status, sent, over } = self.so_far;
+        if !over {
+            self.request.abort(status, sent);
+        }
+    }
+}
+
+impl SoFar {
+    fn finish(&mut self, request: &Request) {
+        if !self.over {
+            self.over = true;
+            // Without an answer, what the server will make of it is most likely this.
+            request.finish(self.status.unwrap_or(500), self.sent);
+        }
+    }
+
+    fn fail(&mut self, request: &Request, error: &str) {
+        if !self.over {
+            request.set_error(error);
+            self.finish(request);
+        }
+    }
+
+    fn guard<R>(&mut self, request: &Request, what: &'static str, code: impl FnOnce() -> R) -> R {
+        let guard = PanicGuard {
+            so_far: self,
+            request,
+            what,
+        };
+        let result = code();
+        std::mem::forget(guard);
+        result
     }
 }
 
 /// Dropped only by unwinding. Holds nothing of its own, so that forgetting it leaks nothing.
 struct PanicGuard<'a> {
-    ending: &'a mut Ending,
+    so_far: &'a mut SoFar,
+    request: &'a Request,
     what: &'static str,
 }
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
-        self.ending.fail(self.what);
+        self.so_far.fail(self.request, self.what);
     }
 }

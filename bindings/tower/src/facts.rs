@@ -1,10 +1,13 @@
 //! What a request is about, read off its head.
 
-use http::{HeaderMap, HeaderName, Uri, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request};
 use ioprofiler::Facts;
-use ioprofiler::gate::Inputs;
+use ioprofiler::gate::{Inputs, ask};
+use std::net::IpAddr;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static ASK: HeaderName = HeaderName::from_static(ask::ASK_HEADER);
+static TOKEN: HeaderName = HeaderName::from_static(ask::TOKEN_HEADER);
 
 /// Longest request id that is taken over from a header.
 const MAX_REQUEST_ID: usize = 128;
@@ -18,49 +21,92 @@ pub(crate) fn whole_uri(head: &request::Parts) -> &Uri {
     &head.uri
 }
 
-/// What of the request concerns the gate.
-pub(crate) fn gate_inputs(head: &request::Parts) -> Inputs<'_> {
-    let uri = whole_uri(head);
-    let host = host_of(head, uri).map(str::as_bytes);
-    let mut inputs = Inputs::new(uri.query().unwrap_or_default().as_bytes(), host);
-    for (name, value) in &head.headers {
-        inputs.header(name.as_str().as_bytes(), value.as_bytes());
-    }
-    inputs
+/// What of a head concerns us, by reference. Headers are walked over once: names are compared as
+/// the numbers that most of them are, where each look-up would hash one.
+pub(crate) struct Noticed<'a> {
+    /// What concerns the gate.
+    pub(crate) inputs: Inputs<'a>,
+    head: &'a request::Parts,
+    uri: &'a Uri,
+    host: Option<&'a str>,
+    traceparent: Option<&'a str>,
+    id: Option<&'a str>,
 }
 
-/// The facts that are known at begin, handed to `begin`: they borrow from the head. Of the headers
-/// those that are wanted.
-pub(crate) fn with_facts<R>(
-    head: &request::Parts,
-    request_id_header: Option<&HeaderName>,
-    wanted: &[HeaderName],
-    begin: impl FnOnce(Facts<'_>) -> R,
-) -> R {
-    let uri = whole_uri(head);
-    let headers: Vec<(&str, &[u8])> = values_of(&head.headers, wanted).collect();
-    let mut facts = Facts::web(head.method.as_str(), uri.path()).raw_headers(&headers);
-    if let Some(query) = uri.query() {
-        facts = facts.query(query);
+impl<'a> Noticed<'a> {
+    pub(crate) fn of(head: &'a request::Parts, id_header: Option<&HeaderName>) -> Self {
+        let uri = whole_uri(head);
+        let mut inputs = Inputs::new(uri.query().unwrap_or_default().as_bytes(), None);
+        let (mut host, mut traceparent, mut id) = (None, None, None);
+        for (name, value) in &head.headers {
+            let first = if *name == header::HOST {
+                &mut host
+            } else if *name == header::COOKIE {
+                inputs.cookie(value.as_bytes());
+                continue;
+            } else if *name == TRACEPARENT {
+                &mut traceparent
+            } else if Some(name) == id_header {
+                &mut id
+            } else {
+                if *name == ASK {
+                    inputs.ask_header(value.as_bytes());
+                } else if *name == TOKEN {
+                    inputs.token_header(value.as_bytes());
+                }
+                continue;
+            };
+            first.get_or_insert(value);
+        }
+        // The Host header, or HTTP/2's authority.
+        let authority = || uri.authority().map(http::uri::Authority::as_str);
+        let known = host.and_then(text).or_else(authority);
+        let for_gate = known.map(str::as_bytes).or(host.map(HeaderValue::as_bytes));
+        if let Some(host) = for_gate {
+            inputs.header(b"host", host);
+        }
+        Self {
+            inputs,
+            head,
+            uri,
+            host: known,
+            traceparent: traceparent.and_then(text),
+            id: id.and_then(text).filter(|id| is_modest(id)),
+        }
     }
-    if let Some(scheme) = uri.scheme_str() {
-        facts = facts.scheme(scheme);
-    }
-    if let Some(host) = host_of(head, uri) {
-        facts = facts.host(host);
-    }
-    if let Some(protocol) = protocol(head.version) {
-        facts = facts.protocol(protocol);
-    }
-    if let Some(traceparent) = text(&head.headers, &TRACEPARENT) {
-        facts = facts.traceparent(traceparent);
-    }
-    if let Some(id) = request_id_header.and_then(|name| request_id(&head.headers, name)) {
-        facts = facts.id(id);
-    }
-    match peer(head) {
-        Some(peer) => begin(facts.peer(&peer)),
-        None => begin(facts),
+
+    /// The facts that are known at begin, handed to `begin`: they borrow from the head. Of the
+    /// headers those that are wanted.
+    pub(crate) fn with_facts<R>(
+        &self,
+        wanted: &[HeaderName],
+        begin: impl FnOnce(Facts<'_>) -> R,
+    ) -> R {
+        let Self { head, uri, .. } = self;
+        let headers: Vec<(&str, &[u8])> = values_of(&head.headers, wanted).collect();
+        let mut facts = Facts::web(head.method.as_str(), uri.path()).raw_headers(&headers);
+        if let Some(query) = uri.query() {
+            facts = facts.query(query);
+        }
+        if let Some(scheme) = uri.scheme_str() {
+            facts = facts.scheme(scheme);
+        }
+        if let Some(host) = self.host {
+            facts = facts.host(host);
+        }
+        if let Some(protocol) = protocol(head.version) {
+            facts = facts.protocol(protocol);
+        }
+        if let Some(traceparent) = self.traceparent {
+            facts = facts.traceparent(traceparent);
+        }
+        if let Some(id) = self.id {
+            facts = facts.id(id);
+        }
+        if let Some(peer) = peer(head) {
+            facts = facts.peer_ip(peer);
+        }
+        begin(facts)
     }
 }
 
@@ -75,20 +121,14 @@ pub(crate) fn values_of<'a>(
     })
 }
 
-/// The Host header, or HTTP/2's authority.
-fn host_of<'a>(head: &'a request::Parts, uri: &'a Uri) -> Option<&'a str> {
-    text(&head.headers, &header::HOST).or_else(|| uri.authority().map(http::uri::Authority::as_str))
+fn text(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// An id that a proxy gave. It goes into logs and answers, so only a modest one is taken.
-fn request_id<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+/// An id that a proxy gave goes into logs and answers, so only a modest one is taken.
+fn is_modest(id: &str) -> bool {
     let modest = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b);
-    text(headers, name)
-        .filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(modest))
+    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(modest)
 }
 
 fn protocol(version: Version) -> Option<&'static str> {
@@ -104,14 +144,14 @@ fn protocol(version: Version) -> Option<&'static str> {
 
 /// The address of who connected, where axum was told to keep it.
 #[cfg(feature = "axum")]
-fn peer(head: &request::Parts) -> Option<String> {
+fn peer(head: &request::Parts) -> Option<IpAddr> {
     use axum::extract::ConnectInfo;
     let ConnectInfo(address) = head.extensions.get::<ConnectInfo<std::net::SocketAddr>>()?;
-    Some(address.ip().to_string())
+    Some(address.ip())
 }
 
 #[cfg(not(feature = "axum"))]
-fn peer(_: &request::Parts) -> Option<String> {
+fn peer(_: &request::Parts) -> Option<IpAddr> {
     None
 }
 

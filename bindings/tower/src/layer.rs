@@ -15,7 +15,7 @@ use tower_service::Service;
 use crate::ask::{self, Asked, Asking, Predicate};
 use crate::body::ProfiledBody;
 use crate::ending::Ending;
-use crate::facts;
+use crate::facts::{self, Noticed};
 use crate::future::{ResponseFuture, Visit};
 
 /// What a layer is to a request that another one has begun.
@@ -205,16 +205,13 @@ where
         }
         let (mut head, body) = request.into_parts();
         let options = &self.options;
-        let inputs = facts::gate_inputs(&head);
-        let asked = Asked::at_begin(
-            &options.profiler,
-            &options.gate,
-            options.predicate.is_some(),
-            &head,
-            &inputs,
-        );
-        let overrides = ask::flag_overrides(&options.profiler, &options.gate, &inputs);
-        let live = options.begin(&head, asked.as_ref(), overrides.as_deref());
+        let noticed = Noticed::of(&head, options.request_id_header.as_ref());
+        let wish = options.wish(&head, &noticed);
+        let live = options.begin(&noticed, &wish);
+        if let Some(route) = facts::route(&head) {
+            live.set_route(route);
+        }
+        let Wish { asked, overrides } = wish;
         if let Some(asked) = &asked {
             asked.make_unconditional(&mut head);
         }
@@ -260,27 +257,37 @@ impl<S> Ioprofiler<S> {
     }
 }
 
+/// What the viewer wants of us.
+#[derive(Default)]
+struct Wish {
+    asked: Option<Asked>,
+    overrides: Option<String>,
+}
+
 impl Options {
-    fn begin(
-        &self,
-        head: &request::Parts,
-        asked: Option<&Asked>,
-        overrides: Option<&str>,
-    ) -> Request {
-        let id_header = self.request_id_header.as_ref();
-        let live = facts::with_facts(head, id_header, &self.wanted_headers, |facts| {
-            let mut facts = facts.asked(asked.is_some());
-            if let Some(overrides) = overrides {
+    /// What the viewer wants, and may have as far as is known. Next to nothing where the head does
+    /// not mention us.
+    fn wish(&self, head: &request::Parts, noticed: &Noticed<'_>) -> Wish {
+        let (profiler, gate, inputs) = (&self.profiler, &self.gate, &noticed.inputs);
+        if !gate.is_mentioned(inputs) {
+            return Wish::default();
+        }
+        Wish {
+            asked: Asked::at_begin(profiler, gate, self.predicate.is_some(), head, inputs),
+            overrides: ask::flag_overrides(profiler, gate, inputs),
+        }
+    }
+
+    fn begin(&self, noticed: &Noticed<'_>, wish: &Wish) -> Request {
+        noticed.with_facts(&self.wanted_headers, |facts| {
+            let mut facts = facts.asked(wish.asked.is_some());
+            if let Some(overrides) = &wish.overrides {
                 facts = facts.flag_overrides(overrides);
             }
-            match asked.and_then(Asked::who) {
-                Some(who) => self.profiler.begin(&facts.viewer(who)),
-                None => self.profiler.begin(&facts),
+            if let Some(who) = wish.asked.as_ref().and_then(Asked::who) {
+                facts = facts.viewer(who);
             }
-        });
-        if let Some(route) = facts::route(head) {
-            live.set_route(route);
-        }
-        live
+            self.profiler.begin(&facts)
+        })
     }
 }

@@ -197,10 +197,27 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// Whether anything here asks for a profile, or for flags.
+    #[inline]
+    pub(super) fn mention_us(&self, parameter: &[u8]) -> bool {
+        let no_header = matches!(
+            (self.ask_header, self.ask_cookie, self.flags_cookie),
+            (Slot::Empty, Slot::Empty, Slot::Empty)
+        );
+        !no_header
+            || self.query_mentions(parameter)
+            || self.query_mentions(FLAGS_PARAMETER.as_bytes())
+    }
+
+    #[inline]
+    fn query_mentions(&self, parameter: &[u8]) -> bool {
+        self.query.len() <= MAX_LOOKED_AT && mentions(self.query, parameter)
+    }
+
     /// The form asked for; an error where it asked, but not clearly.
     #[inline]
     pub(super) fn form(&self, parameter: &[u8], now: u64) -> Option<Result<Form, Refusal>> {
-        let in_query = self.query.len() <= MAX_LOOKED_AT && mentions(self.query, parameter);
+        let in_query = self.query_mentions(parameter);
         let nowhere_else =
             matches!(self.ask_header, Slot::Empty) && matches!(self.ask_cookie, Slot::Empty);
         if !in_query && nowhere_else {
@@ -212,8 +229,7 @@ impl<'a> Inputs<'a> {
     /// The flags that the viewer wants otherwise, `new_search:green,cart:off`: the query's before
     /// the cookie's, since the first of a name holds.
     pub(super) fn flag_overrides(&self) -> Option<String> {
-        let in_query =
-            self.query.len() <= MAX_LOOKED_AT && mentions(self.query, FLAGS_PARAMETER.as_bytes());
+        let in_query = self.query_mentions(FLAGS_PARAMETER.as_bytes());
         if !in_query && matches!(self.flags_cookie, Slot::Empty) {
             return None;
         }

@@ -210,6 +210,15 @@ impl Gate {
         self.parameter.as_deref().unwrap_or(DEFAULT_PARAMETER)
     }
 
+    /// Whether a request mentions us at all. Where it does not, [`asked`](Self::asked) and
+    /// [`flag_overrides`](Self::flag_overrides) have nothing to say, and the time needs not be
+    /// asked for.
+    #[inline]
+    #[must_use]
+    pub fn is_mentioned(&self, inputs: &Inputs<'_>) -> bool {
+        inputs.mention_us(self.parameter_name().as_bytes())
+    }
+
     /// Whether the request asked, in which form, and what the gate says. `now` is the wall clock
     /// in Unix seconds. Nearly free where the request did not ask: the gate is not even looked at.
     #[inline]
