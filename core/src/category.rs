@@ -42,6 +42,7 @@ pub const MAX_NAME: usize = 64;
 
 const BUCKETS: usize = 4 * MAX_CATEGORIES;
 const KIND_SHIFT: u32 = 16;
+const _: () = assert!(MAX_CATEGORIES.is_power_of_two());
 const UNASSIGNED: u16 = u16::MAX;
 
 /// A category as it was at its first use. Leaked: it lives as long as the process, forks included.
@@ -99,23 +100,22 @@ impl CategoryId {
         self.number as u32 | ((self.kind as u32) << KIND_SHIFT)
     }
 
-    /// The category of such an integer. Any integer is allowed: of an unknown one, `other`.
+    /// The category of such an integer. Any integer is allowed: one that is no category's is
+    /// `other`.
     #[must_use]
     #[inline]
-    pub fn from_bits(bits: u32) -> Self {
-        let number = bits as u16;
-        if usize::from(number) >= COUNT.load(Ordering::Relaxed) || bits >> KIND_SHIFT > 1 {
-            return Self {
-                number: 0,
-                kind: OTHER.kind,
-            };
+    pub const fn from_bits(bits: u32) -> Self {
+        const MASK: u32 = (MAX_CATEGORIES as u32 - 1) | (1 << KIND_SHIFT);
+        // One comparison: that a number has a name is asked by whoever reads it.
+        let bits = if bits & !MASK == 0 { bits } else { 0 };
+        Self {
+            number: bits as u16,
+            kind: if bits >> KIND_SHIFT == 0 {
+                Kind::Leaf
+            } else {
+                Kind::Scope
+            },
         }
-        let kind = if bits >> KIND_SHIFT == 0 {
-            Kind::Leaf
-        } else {
-            Kind::Scope
-        };
-        Self { number, kind }
     }
 
     /// Leaf or scope.

@@ -57,8 +57,12 @@ impl<T: Sync> PerProcess<T> {
         if generation() < FIRST {
             return None;
         }
-        // SAFETY: the word says that this process stored a leaked box here, which is never freed.
-        unsafe { self.state.load(Ordering::Acquire).as_ref() }
+        let state = self.state.load(Ordering::Acquire);
+        // SAFETY: this process stored a leaked box here, which is never freed, before it set the word.
+        unsafe {
+            std::hint::assert_unchecked(!state.is_null());
+            Some(&*state)
+        }
     }
 
     /// This process's state, built at first use. `None` only where another thread began to build

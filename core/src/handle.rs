@@ -12,8 +12,8 @@
 //! Bit 0 says whether calls are recorded, so that a host can leave out a call on its own side.
 
 use crate::category::CategoryId;
-use crate::detail::Words;
-use crate::lane::chunk::NO_SPAN;
+use crate::lane::chunk::{NO_SPAN, SHORT};
+use crate::lane::detail::Words;
 use crate::lane::late::{Change, Count, Late};
 use crate::lane::numbered;
 use crate::lane::slot::Slot;
@@ -45,7 +45,20 @@ impl Site {
     /// A place in a source file. At most 8,192 a process, then none.
     #[must_use]
     pub fn intern(file: &str, line: u32) -> Self {
-        Self(site::intern(file, line))
+        Self::numbered(file, line).map_or(Self::NONE, Self::from_number)
+    }
+
+    /// As [`Site::intern`], as a number above 0 that a host can keep; `None` once 8,192 are known.
+    #[must_use]
+    pub fn numbered(file: &str, line: u32) -> Option<u32> {
+        site::number(file, line)
+    }
+
+    /// The place of such a number. Any number is allowed: of an unknown one, no caller.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        Self(site::of_number(number))
     }
 }
 
@@ -62,6 +75,9 @@ pub(crate) fn count_stale() {
 impl RequestHandle {
     /// No request.
     pub const NONE: Self = Self(0);
+
+    /// The longest detail that [`RequestHandle::try_span`] takes, in bytes.
+    pub const SHORT: usize = SHORT;
 
     /// Gives a request up for its number.
     #[must_use]
@@ -132,7 +148,7 @@ impl RequestHandle {
 
     /// Begins a span. Its parent is a span of the same request, or none; a leaf begun inside a leaf
     /// is part of it.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn span(
         self,
@@ -141,26 +157,8 @@ impl RequestHandle {
         parent: SpanHandle,
         site: Site,
     ) -> SpanHandle {
-        if let Some(span) = self.try_span(category, detail, parent, site) {
-            return span;
-        }
-        self.span_by_tables(category, detail, parent, site)
-    }
-
-    /// As [`RequestHandle::span`], where this thread recorded into this request just before and has
-    /// a place for the call; `None` where the whole way is needed. It calls nothing of the system:
-    /// no memory, no lock, and errno stays.
-    #[inline(always)]
-    #[must_use]
-    pub fn try_span(
-        self,
-        category: CategoryId,
-        detail: &[u8],
-        parent: SpanHandle,
-        site: Site,
-    ) -> Option<SpanHandle> {
         if !self.is_recording() {
-            return None;
+            return self.not_recording();
         }
         let (slot, generation) = (self.slot(), self.generation());
         match parent.key() {
@@ -169,7 +167,30 @@ impl RequestHandle {
                 numbered::try_begin_inside(slot, generation, category, detail, site.0, parent)
             }
         }
-        .map(SpanHandle::of)
+        .map_or_else(
+            || self.span_by_tables(category, detail, parent, site),
+            SpanHandle::of,
+        )
+    }
+
+    /// As [`RequestHandle::span`], where this thread recorded into this request just before and has
+    /// a place for the call; `None` where the whole way is needed, as for a call with a parent. It
+    /// calls nothing of the system: no memory, no lock, and errno stays. Category and site are the
+    /// integers that a host keeps ([`CategoryId::to_bits`], [`Site::numbered`]).
+    #[inline(always)]
+    #[must_use]
+    pub fn try_span(
+        self,
+        category: u32,
+        detail: &[u8],
+        parent: SpanHandle,
+        site: u32,
+    ) -> Option<SpanHandle> {
+        if !self.is_recording() || parent.0 & SPAN != 0 {
+            return None;
+        }
+        let (slot, generation) = (self.slot(), self.generation());
+        numbered::try_begin_by_bits(slot, generation, category, detail, site).map(SpanHandle::of)
     }
 
     /// Whether its calls were recorded when it was begun, by the integer alone.
@@ -186,6 +207,7 @@ impl RequestHandle {
         self.0 & (RECORDING | SPAN) == 0
     }
 
+    #[inline(never)]
     fn span_by_tables(
         self,
         category: CategoryId,
@@ -193,9 +215,6 @@ impl RequestHandle {
         parent: SpanHandle,
         site: Site,
     ) -> SpanHandle {
-        if !self.is_recording() {
-            return self.not_recording();
-        }
         let slot = process::existing().and_then(|process| process.slot(self.slot()));
         let Some(slot) = slot.filter(|slot| slot.is_live(self.generation())) else {
             count_stale();

@@ -4,10 +4,10 @@ mod notes;
 
 use crate::category::{AsCategory, CategoryId, Kind};
 use crate::clock::{self, Scale};
-use crate::detail::Detail;
 use crate::facts::{Facts, Late};
 use crate::flags::InRequest as FlagsOf;
 use crate::handed::HandOver;
+use crate::lane::detail::Detail;
 use crate::lane::slot::{self, Held};
 use crate::lane::span::{self, Span};
 use crate::lane::{Call, Past, ROOT, context, explicit, open, process, read, site};

@@ -4,8 +4,8 @@
 //! polled. Without one, a call is unattributed: never "the last request seen".
 
 use crate::category::{AsCategory, Kind};
-use crate::detail::Detail;
 use crate::lane::context;
+use crate::lane::detail::Detail;
 use crate::lane::span::{self, Span};
 use crate::notes::NoteValue;
 use crate::request::Request;

@@ -5,14 +5,14 @@ use crate::guard::{count_invalid, guard};
 use crate::profiler::{find, ioprof_options, ioprof_profiler};
 use crate::request::ioprof_request;
 use crate::sized::{self, Growable, elements};
-use crate::span::{ioprof_span, site};
+use crate::span::ioprof_span;
 use crate::status::{
     IOPROF_ERR_ARGUMENT, IOPROF_ERR_HANDLE, IOPROF_ERR_PANIC, IOPROF_OK, ioprof_status,
 };
 use crate::text::{bytes, ioprof_text, text, write_out};
 use ioprofiler_core::ProfilerBuilder;
 use ioprofiler_core::flags::{DarkEnd, Decision, FlagId, Reason, State, Subject};
-use ioprofiler_core::handle::{RequestHandle, SpanHandle};
+use ioprofiler_core::handle::{RequestHandle, Site, SpanHandle};
 use std::borrow::Cow;
 use std::ffi::c_char;
 
@@ -338,7 +338,7 @@ pub unsafe extern "C" fn ioprof_dark_begin(
         }
         let handle = RequestHandle::from_bits(request);
         let parent = SpanHandle::from_bits(parent);
-        let begun = handle.dark_begin(self::flag(flag), parent, self::site(site));
+        let begun = handle.dark_begin(self::flag(flag), parent, Site::from_number(site));
         // SAFETY: not NULL, and the host's to write to.
         unsafe { span.write_unaligned(begun.map_or(0, SpanHandle::to_bits)) };
         u32::from(begun.is_some())

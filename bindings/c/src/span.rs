@@ -7,8 +7,6 @@ use ioprofiler_core::category::intern;
 use ioprofiler_core::handle::{PastCall, RequestHandle, Site, SpanHandle};
 use ioprofiler_core::{CategoryId, Dialect, Kind, Outcome};
 use std::ffi::c_char;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A timed call inside a request: an integer. 0 is none: every call accepts it and does nothing.
@@ -82,20 +80,6 @@ fn in_range<T>(known: bool, usual: T) -> T {
     usual
 }
 
-/// The core's sites by number: an integer from the host must not become a pointer.
-struct Numbered {
-    claimed: AtomicBool,
-    site: OnceLock<Site>,
-}
-
-const SITES: usize = 8_192;
-static NUMBERED: [Numbered; SITES] = [const {
-    Numbered {
-        claimed: AtomicBool::new(false),
-        site: OnceLock::new(),
-    }
-}; SITES];
-
 /// The number of a line of the application, for `ioprof_span_begin`: `IOPROF_HERE` asks once and
 /// keeps it. At most 8,192 lines a process; then `IOPROF_SITE_FULL`.
 #[unsafe(no_mangle)]
@@ -103,42 +87,8 @@ pub unsafe extern "C" fn ioprof_site(file: *const c_char, length: usize, line: u
     guard(IOPROF_SITE_FULL, || {
         // SAFETY: the host's promise, as the header states it.
         let file = unsafe { text(file, length) };
-        number_of(Site::intern(&file, line), &file, line).unwrap_or(IOPROF_SITE_FULL)
+        Site::numbered(&file, line).unwrap_or(IOPROF_SITE_FULL)
     })
-}
-
-fn number_of(site: Site, file: &str, line: u32) -> Option<u32> {
-    if site == Site::NONE {
-        return None;
-    }
-    let hash = file.bytes().fold(line as usize, |hash, byte| {
-        hash.wrapping_mul(31).wrapping_add(usize::from(byte))
-    });
-    for offset in 0..SITES {
-        let at = hash.wrapping_add(offset) % SITES;
-        let place = NUMBERED.get(at)?;
-        // Nobody waits for a place that another thread has claimed and not yet filled, since in
-        // the child of a fork nobody fills it: the line then has two numbers.
-        if !place.claimed.swap(true, Ordering::AcqRel) {
-            let _ = place.site.set(site);
-        }
-        if place.site.get() == Some(&site) {
-            return u32::try_from(at + 1).ok();
-        }
-    }
-    None
-}
-
-#[inline(always)]
-pub(crate) fn site(number: u32) -> Site {
-    if number == 0 {
-        return Site::NONE;
-    }
-    NUMBERED
-        .get(number as usize - 1)
-        .and_then(|place| place.site.get())
-        .copied()
-        .unwrap_or(Site::NONE)
 }
 
 #[inline(always)]
@@ -167,50 +117,63 @@ pub unsafe extern "C" fn ioprof_span_begin(
     site: u32,
 ) -> ioprof_span {
     let handle = RequestHandle::from_bits(request);
-    // SAFETY: the host's promise, as the header states it.
-    let detail = unsafe { bytes(detail, detail_length) };
-    if handle.is_recording() {
-        let category = CategoryId::from_bits(category);
-        let (parent, site) = (SpanHandle::from_bits(parent), self::site(site));
-        // The usual way has nothing in it that can panic or touch errno, so it needs no guard.
-        if let Some(span) = handle.try_span(category, detail, parent, site) {
-            return span.to_bits();
-        }
-    } else if handle.is_off() {
+    if handle.is_off() {
         return 0;
     }
-    begin_guarded(handle, category, detail, parent, site)
+    if !detail.is_null() && detail_length <= RequestHandle::SHORT {
+        // SAFETY: not NULL, short, and good for reading by the host's promise.
+        let detail = unsafe { std::slice::from_raw_parts(detail.cast(), detail_length) };
+        // The usual way has nothing in it that can panic or touch errno, so it needs no guard.
+        let span = handle.try_span(category, detail, SpanHandle::from_bits(parent), site);
+        if let Some(span) = span {
+            return span.to_bits();
+        }
+    }
+    begin_guarded(request, category, detail, detail_length, parent, site)
 }
 
+/// Takes what the host gave as it came, so that the usual way has nothing to put away for it.
 #[cold]
 #[inline(never)]
-fn begin_guarded(
-    request: RequestHandle,
+extern "C" fn begin_guarded(
+    request: ioprof_request,
     category: u32,
-    detail: &[u8],
+    detail: *const c_char,
+    detail_length: usize,
     parent: ioprof_span,
     site: u32,
 ) -> ioprof_span {
-    let category = CategoryId::from_bits(category);
-    let (parent, site) = (SpanHandle::from_bits(parent), self::site(site));
-    guard(0, || request.span(category, detail, parent, site).to_bits())
+    guard(0, || {
+        // SAFETY: the host's promise, as the header states it.
+        let detail = unsafe { bytes(detail, detail_length) };
+        let category = CategoryId::from_bits(category);
+        let (parent, site) = (SpanHandle::from_bits(parent), Site::from_number(site));
+        let request = RequestHandle::from_bits(request);
+        request.span(category, detail, parent, site).to_bits()
+    })
 }
 
 /// Ends a call, the first time: `outcome` is `IOPROF_OUTCOME_…`. From any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn ioprof_span_end(span: ioprof_span, outcome: u32) {
-    let span = SpanHandle::from_bits(span);
-    let outcome = self::outcome(outcome);
-    if span == SpanHandle::NONE || span.try_end(outcome) {
-        return;
+    // As in `ioprof_span_begin`: the usual way first, and all else as it came.
+    let usual = match outcome {
+        IOPROF_OUTCOME_OK => Outcome::Ok,
+        IOPROF_OUTCOME_ERROR => Outcome::Error,
+        IOPROF_OUTCOME_CANCELLED => Outcome::Cancelled,
+        _ => return end_guarded(span, outcome),
+    };
+    if span != 0 && !SpanHandle::from_bits(span).try_end(usual) {
+        end_guarded(span, outcome);
     }
-    end_guarded(span, outcome);
 }
 
 #[cold]
 #[inline(never)]
-fn end_guarded(span: SpanHandle, outcome: Outcome) {
-    guard((), || span.end(outcome));
+extern "C" fn end_guarded(span: ioprof_span, outcome: u32) {
+    guard((), || {
+        SpanHandle::from_bits(span).end(self::outcome(outcome))
+    });
 }
 
 /// Replaces a call's detail, before it ends: "Cache HIT, keys: …" is known only afterwards.
@@ -282,7 +245,7 @@ pub unsafe extern "C" fn ioprof_span_add(
             // SAFETY: the host's promise, as the header states it.
             detail: unsafe { bytes(detail, detail_length) },
             parent: SpanHandle::from_bits(parent),
-            site: self::site(site),
+            site: Site::from_number(site),
             ended_ago: Duration::from_nanos(ended_ago_ns),
             duration: Duration::from_nanos(duration_ns),
             outcome: self::outcome(outcome),

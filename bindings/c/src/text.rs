@@ -60,7 +60,9 @@ pub(crate) unsafe fn text<'a>(data: *const c_char, length: usize) -> Cow<'a, str
 }
 
 fn repair(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes.get(..LOOKED_AT).unwrap_or(bytes))
+    let bytes = bytes.get(..LOOKED_AT).unwrap_or(bytes);
+    // Asked first, because that looks at many bytes at once, and nearly all texts are right.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Writes as much of `text` as fits, and a NUL where there is room for one; gives the length that

@@ -55,7 +55,8 @@ pin_project! {
         Joined { #[pin] future: SpanFuture<F> },
         // The future stands before the ending: what its drop records is still the request's.
         Handling { #[pin] future: InRequest<F>, visit: Option<Visit> },
-        Holding { holding: Option<Holding<B>> },
+        // Boxed: only who asked pays for it, and the future of everybody else stays small.
+        Holding { holding: Option<Box<Holding<B>>> },
         Done,
     }
 }
@@ -157,7 +158,7 @@ where
 
 enum Step<B: Body<Data = Bytes>, E> {
     Ready(Result<Response<ProfiledBody<B>>, E>),
-    Hold(Holding<B>),
+    Hold(Box<Holding<B>>),
 }
 
 impl Visit {
@@ -207,13 +208,13 @@ impl Visit {
                     error: None,
                     exact,
                 };
-                Step::Hold(Holding {
+                Step::Hold(Box::new(Holding {
                     body: Box::pin(body),
                     held,
                     head,
                     aim,
                     visit: self,
-                })
+                }))
             }
         }
     }

@@ -26,12 +26,10 @@ pub(crate) fn append(
     past: Past,
 ) -> Option<Begun> {
     let lane = lane_of(slot, generation)?;
-    if past.is_none() && call.detail.len() as u64 == whole {
-        // SAFETY: `lane_of` gives a lane of this slot that this thread holds.
-        let begun = unsafe { begin_in(lane, call.about, call.detail, call.caller) };
-        if begun.is_some() {
-            return begun;
-        }
+    let length = call.detail.len();
+    if past.is_none() && length as u64 == whole && lane.is_ready_for(length) {
+        // SAFETY: `lane_of` gives a lane of this slot that this thread holds, and it is ready.
+        return Some(unsafe { begin_in(lane, call.about, call.detail, call.caller) });
     }
     // SAFETY: as above.
     unsafe { lane.begin_any(slot, call, whole, past) }
@@ -40,14 +38,9 @@ pub(crate) fn append(
 /// Not inlined, as [`super::span::begin_recording`].
 ///
 /// # Safety
-/// The caller holds this lane.
+/// As [`Lane::begin_short`].
 #[inline(never)]
-unsafe fn begin_in(
-    lane: &'static Lane,
-    about: About,
-    detail: &[u8],
-    caller: usize,
-) -> Option<Begun> {
+unsafe fn begin_in(lane: &'static Lane, about: About, detail: &[u8], caller: usize) -> Begun {
     let call = Call {
         about,
         detail,

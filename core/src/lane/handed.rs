@@ -1,13 +1,13 @@
 //! Calls that a host recorded on its own side, appended to a lane of their request.
 
 use super::chunk::Record;
+use super::detail::Words;
 use super::explicit::lane_of;
 use super::late::{Change, Count, Late, apply, set_count};
 use super::numbered::{find, is_listed};
 use super::open::code;
 use super::slot::Held;
 use super::{Begun, Call, context, process, unlisted};
-use crate::detail::Words;
 use crate::profile::{Counts, Outcome};
 use std::sync::atomic::Ordering;
 

@@ -2,11 +2,11 @@
 
 use super::chunk::{BYTES, HITS, MISSES, ROWS, Record, Text};
 use super::context::{self, ThreadContext};
+use super::detail::Words;
 use super::explicit::lane_of;
 use super::numbered::change_numbered;
 use super::slot::Slot;
 use super::{Begun, Key};
-use crate::detail::Words;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What can be said of a call after its begin.
@@ -56,12 +56,14 @@ impl Late {
 }
 
 impl Begun {
+    #[inline]
     pub(super) fn set_count(self, count: Count, value: u32) {
         if !context::with(|current| count_here(current, self.record, self.key, count, value)) {
             self.change_elsewhere(Change::Count(count, value));
         }
     }
 
+    #[inline]
     pub(super) fn set_text(self, late: Late, words: Words<'_>) {
         let here =
             |current: &ThreadContext| text_here(current, self.record, self.key, late, words.bytes);
@@ -74,7 +76,7 @@ impl Begun {
     /// is no room yet.
     #[cold]
     #[inline(never)]
-    fn change_elsewhere(self, change: Change<'_>) {
+    pub(super) fn change_elsewhere(self, change: Change<'_>) {
         let mine = context::with(|current| {
             let mine = current.owns(self.record, self.key);
             let slot = current.slot.get().filter(|_| mine);

@@ -20,12 +20,14 @@
 pub(crate) mod call;
 pub(crate) mod chunk;
 pub(crate) mod context;
+pub(crate) mod detail;
 pub(crate) mod explicit;
 pub(crate) mod future;
 pub(crate) mod handed;
 pub(crate) mod late;
 pub(crate) mod numbered;
 pub(crate) mod open;
+mod paper;
 pub(crate) mod process;
 pub(crate) mod read;
 mod room;
@@ -128,29 +130,55 @@ impl Lane {
         place < self.next_record.load(Ordering::Relaxed).cast_const() && place.addr() > front.addr()
     }
 
+    /// A record of a chunk, if that is the one that this lane fills just now, and the record was made.
+    ///
+    /// # Safety
+    /// The caller holds this lane.
+    #[inline(always)]
+    pub(crate) unsafe fn record_in(
+        &self,
+        chunk: &'static Chunk,
+        index: u32,
+    ) -> Option<&'static Record> {
+        if !self
+            .chunk
+            .get()
+            .is_some_and(|mine| std::ptr::eq(mine, chunk))
+        {
+            return None;
+        }
+        let (front, _) = chunk.ends();
+        let place = front.wrapping_add(index as usize);
+        // SAFETY: before the next record, so in the chunk, and made.
+        (place < self.next_record.load(Ordering::Relaxed)).then(|| unsafe { &*place })
+    }
+
     /// Whether this thread has borrowed it. It then holds the lane.
     #[inline(always)]
     pub(crate) fn is_borrowed_here(&self) -> bool {
         self.borrower.load(Ordering::Relaxed) == thread::this_thread()
     }
 
-    /// Records the begin of a call, where the detail is short and there is room; else `None`, and
+    /// Whether [`Lane::begin_short`] can record a call with a detail of this length.
+    #[inline(always)]
+    pub(crate) fn is_ready_for(&self, length: usize) -> bool {
+        length <= chunk::SHORT && self.has_room(length)
+    }
+
+    /// Records the begin of a call, where the detail is short and there is room; elsewhere
     /// [`Lane::begin_any`] has to do it. No function is called in here, so the caller needs no
     /// frame; that the clock is the counter was asked when the room was granted.
     ///
     /// # Safety
-    /// The caller holds this lane.
+    /// The caller holds this lane, which [is ready](Lane::is_ready_for) for the detail.
     #[inline(always)]
-    pub(crate) unsafe fn begin_short(&'static self, call: Call<'_>) -> Option<Begun> {
-        if call.detail.len() > chunk::SHORT || !self.has_room(call.detail.len()) {
-            return None;
-        }
-        // SAFETY: the caller holds the lane; room and length were just checked.
+    pub(crate) unsafe fn begin_short(&'static self, call: Call<'_>) -> Begun {
+        // SAFETY: the caller's promise is all that these need.
         unsafe {
             let back = self.make_back(call.detail.len());
             chunk::copy_short(back, call.detail);
             let detail = self.text(back, call.detail.len(), false);
-            Some(self.append(call, detail, |open| (open, clock::counter())))
+            self.append(call, detail, |open| (open, clock::counter()))
         }
     }
 

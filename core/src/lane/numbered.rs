@@ -7,7 +7,7 @@ use super::late::{Change, apply};
 use super::open::code;
 use super::process::{self, Process};
 use super::slot::Slot;
-use super::{Begun, Call, Key, context, unlisted};
+use super::{Begun, Call, Key, context, site, unlisted};
 use crate::category::CategoryId;
 use crate::clock;
 use crate::profile::Outcome;
@@ -23,9 +23,46 @@ pub(crate) fn try_begin_numbered(
     detail: &[u8],
     caller: usize,
 ) -> Option<Begun> {
+    let call = || Call::new(category, NO_SPAN, detail, caller);
+    // SAFETY: this puts words together.
+    unsafe { try_begin(slot, generation, detail.len(), call) }
+}
+
+/// As [`try_begin_numbered`], of category and site as the integers that a host keeps.
+#[inline(always)]
+pub(crate) fn try_begin_by_bits(
+    slot: u32,
+    generation: u32,
+    category: u32,
+    detail: &[u8],
+    site: u32,
+) -> Option<Begun> {
+    let call = || {
+        let category = CategoryId::from_bits(category);
+        Call::new(category, NO_SPAN, detail, site::of_number(site))
+    };
+    // SAFETY: this puts words together.
+    unsafe { try_begin(slot, generation, detail.len(), call) }
+}
+
+/// First all that is to be asked, then the call: what is known of it stays in registers as it came,
+/// for the other way.
+///
+/// # Safety
+/// `call` records nothing, and its detail has this length.
+#[inline(always)]
+unsafe fn try_begin<'a>(
+    slot: u32,
+    generation: u32,
+    length: usize,
+    call: impl FnOnce() -> Call<'a>,
+) -> Option<Begun> {
     let lane = process::existing()?.slot(slot)?.borrowed_lane(generation)?;
-    // SAFETY: a borrowed lane is held.
-    unsafe { lane.begin_short(Call::new(category, NO_SPAN, detail, caller)) }
+    if !lane.is_ready_for(length) {
+        return None;
+    }
+    // SAFETY: a borrowed lane is held, and this one is ready.
+    Some(unsafe { lane.begin_short(call()) })
 }
 
 /// As [`try_begin_numbered`], with a parent of the same lane and chunk.
@@ -42,7 +79,7 @@ pub(crate) fn try_begin_inside(
     let lane = process.slot(slot)?.borrowed_lane(generation)?;
     let (_, record) = find(process, parent.number())?;
     // SAFETY: a borrowed lane is held.
-    if !unsafe { lane.holds(record) } {
+    if !(unsafe { lane.holds(record) } && lane.is_ready_for(detail.len())) {
         return None;
     }
     let call = if record.about().has(SCOPE) {
@@ -50,8 +87,8 @@ pub(crate) fn try_begin_inside(
     } else {
         Call::inner(category, parent.number(), detail, caller)
     };
-    // SAFETY: as above.
-    unsafe { lane.begin_short(call) }
+    // SAFETY: as above, and ready.
+    Some(unsafe { lane.begin_short(call) })
 }
 
 /// As [`end_numbered`], where [`try_begin_numbered`] would have begun it.
@@ -61,8 +98,8 @@ pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
         return false;
     }
     let tick = clock::counter();
-    let found = process::existing().and_then(|process| find(process, key.number()));
-    let Some((chunk, record)) = found else {
+    let number = key.number();
+    let Some(chunk) = process::existing().and_then(|process| process.chunk(number >> 8)) else {
         return false;
     };
     // SAFETY: null or a lane, and lanes live for ever.
@@ -71,7 +108,10 @@ pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
         return false;
     };
     // SAFETY: a borrowed lane is held.
-    let open = unsafe { lane.holds(record) } && record.end.is_open(key.generation());
+    let Some(record) = (unsafe { lane.record_in(chunk, number & 0xff) }) else {
+        return false;
+    };
+    let open = record.end.is_open(key.generation());
     if open {
         record.end.end_owned(code(outcome), tick);
     }

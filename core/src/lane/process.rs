@@ -9,6 +9,7 @@ use super::slot::Slot;
 use super::trylock::TryLock;
 use crate::fork::{Forever, PerProcess};
 use crate::profile::State;
+use std::alloc::{Layout, alloc_zeroed};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -18,7 +19,9 @@ static PROCESS: PerProcess<Process> = PerProcess::new();
 pub(crate) const SCRATCH_CHUNKS: usize = 256;
 
 /// Slots that a process can number.
-pub(crate) const MAX_SLOTS: usize = 256 * 256;
+pub(crate) const MAX_SLOTS: usize = 1 << 16;
+/// Chunks that a process can number: 22 bits of a span's handle leave room for more.
+const MAX_CHUNKS: usize = 1 << 18;
 
 /// What to do with an open request that nobody holds any more. Said by the layer above, which
 /// knows where finished requests go.
@@ -36,8 +39,8 @@ pub(crate) struct Process {
     pub(crate) generation: u32,
     /// The first generation of this process's slots and chunks.
     base: u32,
-    slots: Table<Slot, 256, 256>,
-    chunks: Table<Chunk, 512, 512>,
+    slots: Table<Slot, MAX_SLOTS>,
+    chunks: Table<Chunk, MAX_CHUNKS>,
     free_slots: Pool<&'static Slot, 1, 4>,
     free_chunks: Pool<&'static Chunk, CLASSES, 4>,
     /// Finished requests in which some thread still has a lane checked out. In one shard, so that
@@ -100,8 +103,8 @@ impl Process {
         Some(Box::leak(Box::new(Self {
             generation,
             base: base.wrapping_add(1).max(1),
-            slots: Table::new(),
-            chunks: Table::new(),
+            slots: Table::new()?,
+            chunks: Table::new()?,
             free_slots: Pool::new(),
             free_chunks: Pool::new(),
             limbo: Pool::new(),
@@ -184,6 +187,7 @@ impl Process {
             .sum()
     }
 
+    #[inline(always)]
     pub(crate) fn slot(&self, number: u32) -> Option<&'static Slot> {
         self.slots.get(number)
     }
@@ -192,6 +196,7 @@ impl Process {
         self.slots.iter()
     }
 
+    #[inline(always)]
     pub(crate) fn chunk(&self, number: u32) -> Option<&'static Chunk> {
         self.chunks.get(number)
     }
@@ -226,54 +231,54 @@ impl Process {
     }
 }
 
-/// Numbered things that are never moved: two levels, grown as needed, read without a lock.
-struct Table<T: 'static, const OUTER: usize, const INNER: usize> {
-    blocks: [Forever<[Forever<T>; INNER]>; OUTER],
+/// Numbered things that are never moved, read without a lock. The list has room for all that there
+/// can be; the system gives memory only for the part that is used.
+struct Table<T: 'static, const MOST: usize> {
+    places: &'static [Forever<T>],
     count: AtomicUsize,
 }
 
-impl<T: Sync, const OUTER: usize, const INNER: usize> Table<T, OUTER, INNER> {
-    fn new() -> Self {
-        Self {
-            blocks: [const { Forever::empty() }; OUTER],
+impl<T: Sync, const MOST: usize> Table<T, MOST> {
+    fn new() -> Option<Self> {
+        Some(Self {
+            places: zeroed_places(MOST)?,
             count: AtomicUsize::new(0),
-        }
+        })
     }
 
     #[inline(always)]
     fn get(&self, number: u32) -> Option<&'static T> {
-        let number = number as usize;
-        self.blocks
-            .get(number / INNER)?
-            .get()?
-            .get(number % INNER)?
-            .get()
+        self.places.get(number as usize)?.get()
     }
 
     fn iter(&self) -> impl Iterator<Item = &'static T> {
-        let count = self.count.load(Ordering::Acquire).min(OUTER * INNER) as u32;
+        let count = self.count.load(Ordering::Acquire).min(MOST) as u32;
         (0..count).filter_map(|number| self.get(number))
     }
 
     fn add(&self, make: impl FnOnce(u32) -> Option<&'static T>) -> Option<&'static T> {
-        let next = |count: usize| (count < OUTER * INNER).then_some(count + 1);
+        let next = |count: usize| (count < MOST).then_some(count + 1);
         let number = self
             .count
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next)
             .ok()?;
-        let place = self.blocks.get(number / INNER)?;
-        let block = match place.get() {
-            Some(block) => block,
-            None => {
-                let new = Box::leak(Box::new([const { Forever::empty() }; INNER]));
-                // The loser of this race leaks a few KiB, once a block.
-                place.set(new).err().unwrap_or(place.get()?)
-            }
-        };
         let thing = make(number as u32)?;
-        block.get(number % INNER)?.replace(thing);
+        self.places.get(number)?.replace(thing);
         Some(thing)
     }
+}
+
+/// Empty places, in memory that nobody has touched yet.
+fn zeroed_places<T>(count: usize) -> Option<&'static [Forever<T>]> {
+    let layout = Layout::array::<Forever<T>>(count).ok()?;
+    // SAFETY: the layout's size is not zero.
+    let memory = unsafe { alloc_zeroed(layout) }.cast::<Forever<T>>();
+    if memory.is_null() {
+        return None;
+    }
+    // SAFETY: fresh memory for so many, never freed; a place of zeroes is a null pointer, which is
+    // what an empty one is.
+    Some(unsafe { std::slice::from_raw_parts(memory, count) })
 }
 
 /// Piles of things that many threads take from and put to, without ever waiting for one another:

@@ -19,42 +19,52 @@ pub(crate) fn of(location: &'static Location<'static>) -> usize {
     std::ptr::from_ref(location).expose_provenance()
 }
 
-/// The word of a place that another language named; [`NONE`] once 8,192 places are known.
-pub(crate) fn intern(file: &str, line: u32) -> usize {
+/// The number of a place that another language named, from 1 on; `None` once 8,192 are known.
+pub(crate) fn number(file: &str, line: u32) -> Option<u32> {
     let mut hash = u64::from(line).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in file.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     }
     let first = (hash ^ (hash >> 31)) as usize;
+    let file = crate::text::cut_str(file, 1_024);
     for offset in 0..64 {
-        let Some(place) = BY_HASH.get((first + offset) % SITES) else {
-            break;
-        };
+        let at = (first + offset) % SITES;
+        let place = BY_HASH.get(at)?;
         let site = match place.get() {
             Some(site) => site,
             None => {
-                let file = crate::text::cut_str(file, 1_024).to_owned().leak();
+                let file = file.to_owned().leak();
                 let new: &'static Caller = Box::leak(Box::new(Caller::new(file, line)));
                 place.set(new).err().unwrap_or(new)
             }
         };
-        if site.line == line && site.file == crate::text::cut_str(file, 1_024) {
-            return std::ptr::from_ref(site).expose_provenance() | INTERNED;
+        if site.line == line && site.file == file {
+            return u32::try_from(at + 1).ok();
         }
     }
-    NONE
+    None
+}
+
+/// The word of a numbered place. Of a number that is no place's it says nothing, like [`NONE`].
+#[inline(always)]
+pub(crate) fn of_number(number: u32) -> usize {
+    let place = BY_HASH.get((number as usize).wrapping_sub(1));
+    let site = place
+        .and_then(Forever::get)
+        .map_or(std::ptr::null(), std::ptr::from_ref);
+    site.expose_provenance() | INTERNED
 }
 
 /// What a record's word says.
 ///
 /// # Safety
-/// The word came from [`of`], [`intern`] or is [`NONE`].
+/// The word came from [`of`], [`of_number`] or is [`NONE`].
 pub(crate) unsafe fn decode(word: usize) -> Option<Caller> {
-    if word == NONE {
+    if word & !INTERNED == NONE {
         return None;
     }
     if word & INTERNED != 0 {
-        // SAFETY: made by `intern` from a reference that lives for ever.
+        // SAFETY: made by `of_number` from a reference that lives for ever.
         return Some(unsafe { *std::ptr::with_exposed_provenance::<Caller>(word & !INTERNED) });
     }
     // SAFETY: made by `of` from a reference that lives for ever.

@@ -2,13 +2,13 @@
 
 use super::chunk::Record;
 use super::context::{self, ThreadContext};
+use super::detail::{Detail, Words};
 use super::explicit::{append, is_recording};
 use super::late::{Count, Late};
 use super::open::{ERROR, OK, code};
 use super::slot::Slot;
 use super::{Begun, Call, Key, ROOT, site};
 use crate::category::{AsCategory, CategoryId, Kind};
-use crate::detail::{Detail, Words};
 use crate::profile::Outcome;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -92,14 +92,14 @@ fn begin_recording(
     detail: &[u8],
     location: &'static Location<'static>,
 ) -> Span {
-    let Some(lane) = current.lane.get() else {
-        return Span::none();
-    };
-    let call = current.call(category, detail, location);
-    // SAFETY: this thread's context holds the lane.
-    match unsafe { lane.begin_short(call) } {
-        Some(begun) => begun.into_open(current, category.kind),
-        None => begin_recording_any(current, category, Words::all(detail), location),
+    match current.lane.get() {
+        Some(lane) if lane.is_ready_for(detail.len()) => {
+            let call = current.call(category, detail, location);
+            // SAFETY: this thread's context holds the lane, which is ready.
+            let begun = unsafe { lane.begin_short(call) };
+            begun.into_open(current, category.kind)
+        }
+        _ => begin_recording_any(current, category, Words::all(detail), location),
     }
 }
 
