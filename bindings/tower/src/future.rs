@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Response, header, response};
+use http::{HeaderMap, Method, Response, StatusCode, header, response};
 use http_body::{Body, Frame};
 use ioprofiler::gate::Form;
 use ioprofiler::inject::{self, NotShown, Page};
@@ -122,13 +122,15 @@ where
                             .ending
                             .guard("panic in the handler", || future.poll(cx))
                     );
-                    match (response, visit.take()) {
-                        (Ok(response), Some(visit)) => visit.answered(response),
-                        (Err(error), Some(mut visit)) => {
-                            visit.ending.fail(&error.to_string());
-                            Step::Ready(Err(error))
+                    let Some(visit) = visit.take() else {
+                        return Poll::Pending;
+                    };
+                    match response {
+                        Ok(response) if visit.asked.is_none() => {
+                            Step::Ready(Ok(visit.answered_to_nobody(response)))
                         }
-                        (_, None) => return Poll::Pending,
+                        Ok(response) => visit.answered(response),
+                        Err(error) => Step::Ready(Err(visit.failed(error))),
                     }
                 }
                 StatePin::Holding { holding } => {
@@ -162,7 +164,25 @@ enum Step<B: Body<Data = Bytes>, E> {
 }
 
 impl Visit {
-    /// The handler has answered.
+    /// The handler has answered somebody who wants to see nothing of us: nearly always.
+    fn answered_to_nobody<B>(mut self, mut response: Response<B>) -> Response<ProfiledBody<B>>
+    where
+        B: Body<Data = Bytes>,
+    {
+        self.ending.answered(response.status().as_u16());
+        self.take_grpc_route(response.headers());
+        let wire = self.wire(response.status(), response.headers());
+        self.let_go(response.headers_mut());
+        response.map(|body| ProfiledBody::own(body, self.ending, wire))
+    }
+
+    /// The service has failed.
+    fn failed<E: fmt::Display>(mut self, error: E) -> E {
+        self.ending.fail(&error.to_string());
+        error
+    }
+
+    /// The handler has answered somebody who asked for the profile.
     fn answered<B, E>(mut self, response: Response<B>) -> Step<B, E>
     where
         B: Body<Data = Bytes>,
@@ -170,7 +190,7 @@ impl Visit {
     {
         let (mut head, body) = response.into_parts();
         self.ending.answered(head.status.as_u16());
-        self.take_grpc_route(&head);
+        self.take_grpc_route(&head.headers);
         let form = self.asked.take().and_then(|asked| {
             let Options {
                 profiler,
@@ -183,12 +203,8 @@ impl Visit {
         });
         match form.map(|form| self.aim(form, &head, &body)) {
             None => {
-                if self.private {
-                    answer::keep_private(&mut head.headers);
-                }
-                answer::leaving(&mut head.headers, self.ending.request(), &self.options);
-                self.ending.request().first_byte();
-                let wire = self.wire(&head);
+                let wire = self.wire(head.status, &head.headers);
+                self.let_go(&mut head.headers);
                 let body = ProfiledBody::own(body, self.ending, wire);
                 Step::Ready(Ok(Response::from_parts(head, body)))
             }
@@ -234,28 +250,33 @@ impl Visit {
         }
     }
 
+    /// The head leaves without anything of ours, but for what the operator switched on.
+    fn let_go(&self, headers: &mut HeaderMap) {
+        if self.private {
+            answer::keep_private(headers);
+        }
+        answer::leaving(headers, self.ending.request(), &self.options);
+        self.ending.request().first_byte();
+    }
+
     /// A gRPC method is a template, once the server has not said that it is none of its.
-    fn take_grpc_route(&mut self, head: &response::Parts) {
+    fn take_grpc_route(&mut self, headers: &HeaderMap) {
         if let Some(method) = self.grpc_method.take() {
-            let unimplemented = head
-                .headers
-                .get("grpc-status")
-                .is_some_and(|code| code == "12");
+            let unimplemented = headers.get("grpc-status").is_some_and(|code| code == "12");
             if !unimplemented {
                 self.ending.request().set_route(&method);
             }
         }
     }
 
-    fn wire(&self, head: &response::Parts) -> Wire {
-        let status = head.status;
+    fn wire(&self, status: StatusCode, headers: &HeaderMap) -> Wire {
         let no_body = self.method == Method::HEAD
             || status.is_informational()
             || matches!(status.as_u16(), 204 | 304)
             || (self.method == Method::CONNECT && status.is_success());
         Wire {
             no_body,
-            content_length: answer::content_length(&head.headers),
+            content_length: answer::content_length(headers),
         }
     }
 
@@ -282,7 +303,7 @@ impl Visit {
             Some(reason),
         );
         answer::leaving(&mut head.headers, self.ending.request(), &self.options);
-        let wire = self.wire(&head);
+        let wire = self.wire(head.status, &head.headers);
         Response::from_parts(head, body(self.ending, wire))
     }
 
@@ -292,7 +313,7 @@ impl Visit {
         mut head: response::Parts,
         aim: Aim,
         page: Bytes,
-        trailers: Option<http::HeaderMap>,
+        trailers: Option<HeaderMap>,
     ) -> Response<ProfiledBody<B>> {
         let profile = self.snapshot();
         let (page, trailers, not_shown) = match aim {
@@ -406,7 +427,7 @@ where
 
 impl<B: Body> Held<B> {
     /// The body in one piece, and its trailers.
-    fn into_page(self) -> (Bytes, Option<http::HeaderMap>) {
+    fn into_page(self) -> (Bytes, Option<HeaderMap>) {
         let mut trailers = None;
         let mut pieces = self.frames.into_iter().filter_map(|frame: Frame<Bytes>| {
             frame

@@ -15,7 +15,7 @@ const SHEET: usize = 512;
 const MOST: usize = MAX_DETAIL + 1;
 
 pub(super) struct Paper {
-    sheet: [MaybeUninit<u8>; SHEET],
+    sheet: MaybeUninit<[u8; SHEET]>,
     /// These bytes of the sheet are written.
     written: usize,
     /// How far it may be written on; no further, once a piece did not fit.
@@ -34,7 +34,7 @@ impl Paper {
     #[inline(always)]
     pub(super) fn new() -> Self {
         Self {
-            sheet: [MaybeUninit::uninit(); SHEET],
+            sheet: MaybeUninit::uninit(),
             written: 0,
             end: SHEET,
             long: None,
@@ -105,7 +105,7 @@ impl Write for Paper {
         }
         // SAFETY: so much room is left, as was just asked.
         unsafe {
-            let place = self.sheet.as_mut_ptr().add(self.written).cast();
+            let place = self.sheet.as_mut_ptr().cast::<u8>().add(self.written);
             if piece.len() <= SHORT {
                 chunk::copy_short(place, piece);
             } else {

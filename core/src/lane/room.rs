@@ -17,6 +17,10 @@ pub(super) struct Full {
     pub(super) limit: Limit,
 }
 
+/// Bytes that a call's detail and target usually have: a short first one must not leave too little
+/// for those that follow.
+const USUAL: u32 = 96;
+
 const _: () = assert!(MAX_DETAIL as u32 + 8 + RECORD + HEADER <= LARGEST);
 
 impl Lane {
@@ -103,10 +107,11 @@ impl Lane {
         self.spare_bytes.set(self.spare_bytes.get() + bytes);
     }
 
-    /// Grants as many records as fit into the chunk with details of this length, and the rest of
-    /// its room for bytes; no more of either than was leased, and no more bytes than one detail may
-    /// have, so that none gets through uncut. Under another clock than the counter, no more records
-    /// than needed: a granted one is begun by reading the counter.
+    /// Grants what is needed, of which the caller has made sure: so many records, and bytes of this
+    /// length. Beyond that, as many records as fit into the chunk with such details or usual ones,
+    /// and the rest of its room for bytes; no more of either than was leased, and no more bytes than
+    /// one detail may have, so that none gets through uncut. Under another clock than the counter,
+    /// no more records than needed: a granted one is begun by reading the counter.
     fn grant(&self, length: u32, needed: u32) {
         let next = self.next_record.load(Ordering::Relaxed);
         let room = (self.back.get().addr() - next.addr()) as u32;
@@ -115,7 +120,8 @@ impl Lane {
         } else {
             needed
         };
-        let spans = (room / (RECORD + length)).min(most);
+        let fitting = room / (RECORD + length.max(USUAL));
+        let spans = fitting.max(needed).min(most);
         let bytes = (room - spans * RECORD)
             .min(self.spare_bytes.get())
             .min(MAX_DETAIL as u32);
