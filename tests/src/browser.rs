@@ -75,6 +75,20 @@ impl Browser {
         driver.is_ok_and(|status| status.success()) && chromium().is_some()
     }
 
+    /// A browser, where this machine has one; else a line that says that a test was left out.
+    ///
+    /// # Panics
+    /// When there is one and it does not start.
+    #[must_use]
+    #[expect(clippy::print_stderr, reason = "a test that did not run says so")]
+    pub fn if_installed() -> Option<Self> {
+        if !Self::is_installed() {
+            eprintln!("skipped: neither chromedriver nor Chromium is installed");
+            return None;
+        }
+        Some(Self::start().unwrap_or_else(|error| panic!("the browser: {error}")))
+    }
+
     /// Starts a driver on a free port, and a browser with a profile of its own.
     pub fn start() -> Result<Self, Error> {
         let driver = Driver::start()?;
@@ -166,6 +180,15 @@ impl Browser {
             std::fs::create_dir_all(folder)?;
         }
         Ok(std::fs::write(file, bytes)?)
+    }
+
+    /// What the window shows, in light and in dark: `NAME-light.png` and `NAME-dark.png`.
+    pub fn shoot(&self, folder: &Path, name: &str) -> Result<(), Error> {
+        for (scheme, suffix) in [(Scheme::Dark, "dark"), (Scheme::Light, "light")] {
+            self.prefer(scheme)?;
+            self.screenshot(&folder.join(format!("{name}-{suffix}.png")))?;
+        }
+        Ok(())
     }
 
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Error> {

@@ -8,7 +8,8 @@ use ioprofiler::profile::ProfileData;
 use ioprofiler::render::html::{PanelOptions, page, panel, panel_with};
 use ioprofiler::render::shown::ms;
 use ioprofiler::table::table;
-use ioprofiler_tests::browser::{Browser, Scheme};
+use ioprofiler_tests::browser::Browser;
+use ioprofiler_tests::panel::{OPEN, ROWS, VISIBLE};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -63,34 +64,14 @@ fn host(head: &str, panel: &str) -> String {
     )
 }
 
-#[expect(clippy::print_stderr, reason = "a test that did not run says so")]
-fn browser() -> Option<Browser> {
-    if !Browser::is_installed() {
-        eprintln!("skipped: neither chromedriver nor Chromium is installed");
-        return None;
-    }
-    Some(Browser::start().unwrap())
-}
-
 /// Where pictures go, to be looked at: `target/tmp/panel/`.
-fn picture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("panel")
-        .join(name)
-        .with_extension("png")
+fn pictures() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("panel")
 }
 
-/// The rows as the browser has them, in its shadow root.
-const ROWS: &str = "
-    const root = document.querySelector('ioprofiler-panel').shadowRoot;
-    const rows = name => [...root.querySelectorAll(`[data-row=${name}]`)];
-    return {
-        categories: rows('category').map(({dataset: d}) => [d.category, d.calls, d.time, d.self]),
-        totals: rows('total').map(({dataset: d}) => [d.name, d.time]),
-        calls: rows('call').map(row => [
-            row.dataset.category, row.dataset.start, row.dataset.time,
-            row.querySelector('[data-detail]').textContent]),
-    }";
+fn shoot(browser: &Browser, name: &str) {
+    browser.shoot(&pictures(), name).unwrap();
+}
 
 fn expected_rows(profile: &ProfileData) -> Value {
     let table = table(profile);
@@ -122,31 +103,11 @@ fn expected_rows(profile: &ProfileData) -> Value {
     })
 }
 
-const OPEN: &str =
-    "document.querySelector('ioprofiler-panel').shadowRoot.getElementById('panel').open = true";
-
-/// Whether each of the panel's calls and totals can be seen: has a place and a visible style.
-const VISIBLE: &str = "
-    const root = document.querySelector('ioprofiler-panel').shadowRoot;
-    return [...root.querySelectorAll('[data-row]')].every(row => {
-        const {width, height} = row.getBoundingClientRect();
-        return width > 300 && height > 8 && height < 200
-            && row.checkVisibility({opacityProperty: true, visibilityProperty: true});
-    })";
-
-fn shoot(browser: &Browser, name: &str) {
-    for (scheme, suffix) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
-        browser.prefer(scheme).unwrap();
-        browser
-            .screenshot(&picture(&format!("{name}-{suffix}")))
-            .unwrap();
-    }
-    browser.prefer(Scheme::Light).unwrap();
-}
-
 #[test]
 fn a_policy_that_allows_nothing() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::if_installed() else {
+        return;
+    };
     let profile = sample::listing();
     let plain = panel_with(&profile, &PanelOptions::default().plain(true));
     for (name, panel, quiet) in [
@@ -171,7 +132,9 @@ fn a_policy_that_allows_nothing() {
 
 #[test]
 fn a_nonce_lets_style_and_script_run() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::if_installed() else {
+        return;
+    };
     let panel = panel_with(&sample::listing(), &PanelOptions::default().nonce("n0nce"));
     let page = Served::new(&format!("{HTML}{NONCE}"), host("", &panel));
     browser.go(&page.url).unwrap();
@@ -196,11 +159,13 @@ fn a_nonce_lets_style_and_script_run() {
 
 #[test]
 fn the_page_and_the_panel_never_meet() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::if_installed() else {
+        return;
+    };
     let profile = sample::listing();
     let page = Served::new(HTML, host(HOSTILE_STYLE, &panel(&profile)));
     browser.go(&page.url).unwrap();
-    browser.screenshot(&picture("badge")).unwrap();
+    browser.screenshot(&pictures().join("badge.png")).unwrap();
     browser.run(OPEN).unwrap();
     assert_eq!(browser.run(ROWS).unwrap(), expected_rows(&profile));
     assert_eq!(browser.run(VISIBLE).unwrap(), json!(true));
@@ -216,7 +181,9 @@ fn the_page_and_the_panel_never_meet() {
 
 #[test]
 fn hostile_text_runs_nothing() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::if_installed() else {
+        return;
+    };
     let page = Served::new(HTML, host("", &panel(&sample::hostile())));
     browser.go(&page.url).unwrap();
     let elements = "return [...document.body.children].map(element => element.localName)";
@@ -235,7 +202,9 @@ fn hostile_text_runs_nothing() {
 
 #[test]
 fn pages_of_their_own() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::if_installed() else {
+        return;
+    };
     let empty = sample::Sample::new("/empty").done(2_000);
     for (name, profile) in [
         ("page", sample::listing()),
@@ -260,7 +229,9 @@ fn pages_of_their_own() {
 
 #[test]
 fn xhtml_stays_well_formed() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::if_installed() else {
+        return;
+    };
     let document = format!(
         "<html xmlns=\"http://www.w3.org/1999/xhtml\"><head><title>x</title></head><body><h1>Bowl</h1>{}</body></html>",
         panel(&sample::hostile())

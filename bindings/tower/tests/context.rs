@@ -11,6 +11,7 @@ use axum::http::{self, HeaderName};
 use axum::response::Html;
 use axum::routing::get;
 use common::{app, finished, get_page, only, profiler, refusals, request, serve};
+use futures_util::future::join_all;
 use ioprofiler::category::Kind;
 use ioprofiler::gate::Gate;
 use ioprofiler::profile::ProfileData;
@@ -175,7 +176,7 @@ async fn two_hundred_at_once() {
             answer.text()
         );
     });
-    futures_util::future::join_all(asks).await;
+    join_all(asks).await;
     for profile in finished(&profiler, 200).await {
         let own = format!("<{}> ", profile.facts.path.trim_start_matches("/page/"));
         assert_eq!(profile.spans.len(), 10);
@@ -186,6 +187,72 @@ async fn two_hundred_at_once() {
             "{profile:#?}"
         );
     }
+}
+
+/// Calls that one task makes at once lie beside each other, whoever of them is polled when: also
+/// where some are given up, and some go on in tasks of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_made_at_once_are_those_of_their_page() {
+    let profiler = profiler(Gate::closed());
+    let call = async |number: u32| {
+        let pause = tokio::time::sleep(Duration::from_millis(u64::from(number % 7)));
+        let wait = ioprofiler::span("dbshard01", format_args!("joined {number}")).wrap(pause);
+        wait.await;
+        // Made after others have begun and ended on this thread: still no part of any of them.
+        ioprofiler::span("memcache_get", format_args!("after {number}")).run(|| {});
+    };
+    let work = async move || {
+        let given_up = ioprofiler::span("dbshard01", "given up")
+            .wrap(tokio::time::sleep(Duration::from_secs(3_600)));
+        tokio::select! {
+            () = given_up => {}
+            _ = join_all((0..20).map(call)) => {}
+        }
+        let spawned = (20..30).map(|number| tokio::spawn(ioprofiler::current().wrap(call(number))));
+        join_all(spawned).await;
+    };
+    let handler = async move || {
+        ioprofiler::scope("template", "all of it")
+            .wrap(work())
+            .await;
+        Html("<html><body></body></html>")
+    };
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(IoprofilerLayer::new(profiler.clone()));
+    let address = serve(app).await;
+    get_page(address, "/").await;
+    let profile = only(&profiler).await;
+    let of = |prefix: &str| {
+        let is = |span: &&ioprofiler::SpanData| span.detail.starts_with(prefix);
+        profile.spans.iter().filter(is).collect::<Vec<_>>()
+    };
+    let (joined, after, given_up) = (of("joined"), of("after"), of("given up"));
+    assert_eq!(
+        (joined.len(), after.len(), given_up.len()),
+        (30, 30, 1),
+        "{profile:#?}"
+    );
+    assert_eq!(given_up[0].outcome, ioprofiler::Outcome::Cancelled);
+    assert!(
+        joined
+            .iter()
+            .chain(&after)
+            .all(|span| span.outcome == ioprofiler::Outcome::Ok)
+    );
+    // Of those that did not leave the page's own task, each is inside its scope, and in nothing else.
+    let is_in_page = |span: &&&ioprofiler::SpanData| span.parent == Some(0);
+    assert_eq!(joined.iter().filter(is_in_page).count(), 20, "{profile:#?}");
+    assert_eq!(after.iter().filter(is_in_page).count(), 20, "{profile:#?}");
+    let overlapping = joined.iter().filter(|span| {
+        let end = |span: &ioprofiler::SpanData| span.start_ns + span.duration_ns;
+        joined.iter().any(|other| {
+            !std::ptr::eq(**span, **other)
+                && other.start_ns < end(span)
+                && span.start_ns < end(other)
+        })
+    });
+    assert!(overlapping.count() > 1, "they ran at once: {profile:#?}");
 }
 
 /// A gRPC method is its own template, unless the server says that it has no such method.

@@ -16,10 +16,8 @@ const MOST: usize = MAX_DETAIL + 1;
 
 pub(super) struct Paper {
     sheet: MaybeUninit<[u8; SHEET]>,
-    /// These bytes of the sheet are written.
-    written: usize,
-    /// How far it may be written on; no further, once a piece did not fit.
-    end: usize,
+    /// So much of the sheet may still be written on: nothing, once a piece did not fit.
+    left: usize,
     long: Option<Long>,
 }
 
@@ -28,15 +26,17 @@ struct Long {
     /// Its beginning; nothing, where there is no memory for it.
     bytes: Vec<u8>,
     whole: u64,
+    /// So much of it is on the sheet.
+    on_sheet: usize,
 }
 
 impl Paper {
+    // No field is zero: the compiler would clear the sheet along with it.
     #[inline(always)]
     pub(super) fn new() -> Self {
         Self {
             sheet: MaybeUninit::uninit(),
-            written: 0,
-            end: SHEET,
+            left: SHEET,
             long: None,
         }
     }
@@ -52,10 +52,10 @@ impl Paper {
     #[inline(always)]
     pub(super) fn words(&self) -> Words<'_> {
         match &self.long {
-            None => Words::all(self.sheet()),
+            None => Words::all(self.sheet(SHEET - self.left)),
             Some(long) => Words {
                 bytes: if long.bytes.is_empty() {
-                    self.sheet()
+                    self.sheet(long.on_sheet)
                 } else {
                     &long.bytes
                 },
@@ -64,16 +64,19 @@ impl Paper {
         }
     }
 
+    /// What was written on the sheet: so much.
     #[inline(always)]
-    fn sheet(&self) -> &[u8] {
+    fn sheet(&self, written: usize) -> &[u8] {
         // SAFETY: so many bytes were written, and never more than there are.
-        unsafe { std::slice::from_raw_parts(self.sheet.as_ptr().cast(), self.written) }
+        unsafe { std::slice::from_raw_parts(self.sheet.as_ptr().cast(), written) }
     }
 
     #[cold]
+    #[inline(never)]
     fn write_long(&mut self, piece: &[u8]) {
-        self.end = self.written;
-        let mut long = self.long.take().unwrap_or_else(|| Long::of(self.sheet()));
+        let on_sheet = SHEET - std::mem::take(&mut self.left);
+        let long = self.long.take();
+        let mut long = long.unwrap_or_else(|| Long::of(self.sheet(on_sheet)));
         long.whole += piece.len() as u64;
         let room = long.bytes.capacity().min(MOST) - long.bytes.len();
         let kept = piece.get(..room).unwrap_or(piece);
@@ -91,6 +94,7 @@ impl Long {
         Self {
             bytes,
             whole: sheet.len() as u64,
+            on_sheet: sheet.len(),
         }
     }
 }
@@ -99,20 +103,21 @@ impl Write for Paper {
     #[inline]
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         let piece = piece.as_bytes();
-        if piece.len() > self.end - self.written {
+        if piece.len() > self.left {
             self.write_long(piece);
             return Ok(());
         }
         // SAFETY: so much room is left, as was just asked.
         unsafe {
-            let place = self.sheet.as_mut_ptr().cast::<u8>().add(self.written);
+            let sheet = self.sheet.as_mut_ptr().cast::<u8>();
+            let place = sheet.add(SHEET - self.left);
             if piece.len() <= SHORT {
                 chunk::copy_short(place, piece);
             } else {
                 chunk::copy(place, piece);
             }
         }
-        self.written += piece.len();
+        self.left -= piece.len();
         Ok(())
     }
 }
