@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use tokio::task::spawn_blocking;
 
-use crate::blocking;
 use crate::db::{DbError, Row, Value};
 
 /// Connections to one file, opened as they are needed.
@@ -69,7 +69,8 @@ impl Pool {
         work: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, DbError> {
         let pool = self.clone();
-        let done = blocking::run(move || {
+        // Without its request: what the call took is seen around this, and no call is made in here.
+        let done = spawn_blocking(move || {
             let connection = pool.take()?;
             let result = work(&connection);
             pool.idle

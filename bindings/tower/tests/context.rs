@@ -247,7 +247,7 @@ async fn calls_made_at_once_are_those_of_their_page() {
     let overlapping = joined.iter().filter(|span| {
         let end = |span: &ioprofiler::SpanData| span.start_ns + span.duration_ns;
         joined.iter().any(|other| {
-            !std::ptr::eq(**span, **other)
+            !std::ptr::eq(**span, *other)
                 && other.start_ns < end(span)
                 && span.start_ns < end(other)
         })
