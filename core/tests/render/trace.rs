@@ -21,6 +21,74 @@ fn number(event: &Value, field: &str) -> f64 {
         .unwrap_or_else(|| panic!("{field} of {event}"))
 }
 
+/// What the trace event format demands of a file, and what Perfetto's importer asks of it: a value
+/// of another type is dropped there without a word, and nesting that does not add up likewise.
+fn assert_keeps_the_format(data: &ProfileData) {
+    let text = trace(data, Details::Full);
+    let file: Value = serde_json::from_str(&text).expect("JSON");
+    let file = file.as_object().expect("the object form");
+    assert!(
+        file.keys()
+            .all(|key| ["traceEvents", "displayTimeUnit"].contains(&key.as_str()))
+    );
+    assert_eq!(file["displayTimeUnit"], "ms", "\"ms\" or \"ns\"");
+    // An importer that reads in pieces finds the list before it knows what else there is.
+    assert!(text.starts_with(r#"{"traceEvents":["#));
+    for event in file["traceEvents"].as_array().expect("a list") {
+        let event = event.as_object().expect("an object");
+        let text = |field: &str| {
+            event[field]
+                .as_str()
+                .unwrap_or_else(|| panic!("{field}: {event:?}"))
+        };
+        for number in ["pid", "tid"] {
+            let number = event[number].as_u64().expect("a whole number");
+            assert!(u32::try_from(number).is_ok(), "of 32 bits");
+        }
+        assert!(event["args"].is_object());
+        let allowed: &[&str] = match text("ph") {
+            "M" => {
+                let (argument, is_right) = match text("name") {
+                    "process_name" | "thread_name" => ("name", event["args"]["name"].is_string()),
+                    "thread_sort_index" => ("sort_index", event["args"]["sort_index"].is_u64()),
+                    other => panic!("metadata {other} is in no documentation"),
+                };
+                let only = event["args"]
+                    .as_object()
+                    .is_some_and(|args| args.len() == 1);
+                assert!(is_right && only, "{argument}: {event:?}");
+                &["name", "ph", "pid", "tid", "args"]
+            }
+            "X" => {
+                assert!(!text("name").is_empty() && !text("cat").is_empty());
+                assert!(["request", "leaf", "scope"].contains(&text("cat")));
+                for time in ["ts", "dur"] {
+                    let time = event[time].as_f64().expect("microseconds");
+                    assert!(time >= 0.0 && time.is_finite());
+                    let ns = time * 1_000.0;
+                    assert!(
+                        ns.fract() == 0.0 && ns < 9e15,
+                        "whole nanoseconds: {event:?}"
+                    );
+                }
+                &["name", "cat", "ph", "pid", "tid", "ts", "dur", "args"]
+            }
+            other => panic!("an event of phase {other}"),
+        };
+        assert!(
+            event.keys().all(|key| allowed.contains(&key.as_str())),
+            "{event:?}"
+        );
+    }
+}
+
+#[test]
+fn every_profile_keeps_the_format() {
+    for (_, data) in profiles::all() {
+        assert_keeps_the_format(&data);
+    }
+}
+
 /// Complete events by track, in the order in which viewers draw them: by start, longer ones first.
 fn tracks(events: &[Value]) -> BTreeMap<u64, Vec<Value>> {
     let mut tracks: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
@@ -148,6 +216,7 @@ proptest! {
             span.duration_ns += odd;
         }
         assert_nested(&events(&data));
+        assert_keeps_the_format(&data);
     }
 
     /// What lies around a call on its track is its parent: nothing seems to be inside a stranger.
