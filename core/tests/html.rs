@@ -184,6 +184,33 @@ fn partial_figures_are_marked() {
 }
 
 #[test]
+fn numbers_agree_with_their_words() {
+    let mut profile = sample::listing();
+    for total in &mut profile.totals {
+        (total.errors, total.hits, total.misses) = (total.calls, total.calls, 2 * total.calls);
+    }
+    let document = parsed(&profile);
+    let rows = rows(&document, "category");
+    assert!(!rows.is_empty());
+    for row in rows {
+        let text = row.text().collect::<String>();
+        let calls: u64 = attribute(row, "data-calls").parse().unwrap();
+        let said = |count: u64, one: &str, many: &str| {
+            let word = if count == 1 { one } else { many };
+            let said = format!("{count} {word}");
+            assert!(text.contains(&said), "{said}: {text}");
+        };
+        said(calls, "error", "errors");
+        said(calls, "hit", "hits");
+        said(2 * calls, "miss", "misses");
+        assert!(
+            !text.contains("1 hits") && !text.contains("1 errors"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn notes_stand_in_the_panel() {
     let mut data = sample::Sample::new("/listing/5773453").0;
     assert!(rows(&parsed(&data), "note").is_empty());

@@ -60,22 +60,57 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-/// The shop's command, on the last processor where there are two and `taskset` is there.
+/// The shop's command, on the last processor where there are two and `taskset` is there; ahead of
+/// all else that runs on it, where this user may ask for that.
 pub(crate) fn pinned(binary: &Path) -> Command {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let has_taskset = Command::new("taskset")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok();
-    if processors < 2 || !has_taskset {
-        return Command::new(binary);
+    let last = (processors - 1).to_string();
+    let mut words = Vec::new();
+    if runs("chrt", &["-f", "1", "true"]) {
+        words.extend(["chrt", "-f", "1"]);
     }
-    let mut command = Command::new("taskset");
+    if processors > 1 && runs("taskset", &["-V"]) {
+        words.extend(["taskset", "-c", &last]);
+    }
+    let Some((program, arguments)) = words.split_first() else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).arg(binary);
     command
-        .args(["-c", &(processors - 1).to_string()])
-        .arg(binary);
-    command
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null());
+    let status = command.stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// This thread, and those that it starts, go ahead of others while it lives: a client that waits
+/// for a processor leaves the shop's to whoever else wants it, and its caches with it. Does nothing
+/// where this user may not.
+pub(crate) struct Ahead(());
+
+impl Ahead {
+    pub(crate) fn of_others() -> Self {
+        schedule(libc::SCHED_FIFO, 1);
+        Self(())
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        schedule(libc::SCHED_OTHER, 0);
+    }
+}
+
+fn schedule(policy: libc::c_int, priority: libc::c_int) {
+    // SAFETY: zero is a valid value of each of its fields.
+    let mut wanted: libc::sched_param = unsafe { std::mem::zeroed() };
+    wanted.sched_priority = priority;
+    // SAFETY: changes this thread alone. Where it may not, it goes on as before.
+    let _ = unsafe { libc::sched_setscheduler(0, policy, &wanted) };
 }
 
 impl Shop {

@@ -53,27 +53,31 @@ fn category(out: &mut Markup, row: &Row, place: usize, most: u64) {
 
 /// What is worth saying of a category besides its time.
 fn marks(out: &mut Markup, row: &Row) {
-    for (count, class, name) in [
-        (row.errors, "bad", " error"),
-        (row.cancelled, "warn", " cancelled"),
-        (row.open, "warn", " open"),
+    for (count, class, one, many) in [
+        (row.errors, "bad", " error", " errors"),
+        (row.cancelled, "warn", " cancelled", " cancelled"),
+        (row.open, "warn", " open", " open"),
     ] {
         if count > 0 {
-            out.raw(" <small class=\"")
-                .raw(class)
-                .raw("\">")
-                .int(count)
-                .raw(name)
-                .raw("</small>");
+            out.raw(" <small class=\"").raw(class).raw("\">");
+            counted(out, count, one, many).raw("</small>");
         }
     }
     if row.hits.saturating_add(row.misses) > 0 {
-        out.raw(" <small>")
-            .int(row.hits)
-            .raw(" hit, ")
-            .int(row.misses)
-            .raw(" miss</small>");
+        out.raw(" <small>");
+        counted(out, row.hits, " hit", " hits").raw(", ");
+        counted(out, row.misses, " miss", " misses").raw("</small>");
     }
+}
+
+/// `1 hit`, `2 hits`.
+fn counted<'a>(
+    out: &'a mut Markup,
+    count: u64,
+    one: &'static str,
+    many: &'static str,
+) -> &'a mut Markup {
+    out.int(count).raw(if count == 1 { one } else { many })
 }
 
 fn total_calls(out: &mut Markup, table: &Table) {
