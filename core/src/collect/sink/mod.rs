@@ -1,7 +1,10 @@
 //! Where finished profiles go.
 
 pub mod access_log;
+pub(crate) mod destination;
 pub mod memory;
+pub(crate) mod outbox;
+pub(crate) mod parcel;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;
