@@ -78,6 +78,7 @@ mod profiler;
 pub mod render;
 mod request;
 mod scope;
+pub mod sinks;
 mod state_dir;
 mod stats;
 pub mod table;
@@ -101,7 +102,7 @@ pub use profile::{Caller, Counts, Hook, Outcome, ProfileData, RequestKind, SpanD
 pub use profiler::{Profiler, ProfilerBuilder, Record, WantedHeaders};
 pub use request::{Entered, InRequest, Profile, Request, RequestNumber};
 pub use scope::{current, note, scope, span};
-pub use stats::Stats;
+pub use stats::{SinkStats, Stats};
 pub use trace_context::TraceContext;
 
 /// The README's Rust, compiled and run with the crate's own examples.

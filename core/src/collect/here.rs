@@ -4,13 +4,14 @@
 use super::events::Event;
 use super::kept::Thresholds;
 use super::own::Own;
+use super::sink::outbox::Fate;
 use super::spill::Spill;
 use super::work::Work;
 use crate::fork::Forever;
 use crate::lane::slot::{Held, Slot};
 use crate::lane::trylock::TryLock;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -51,11 +52,18 @@ pub(super) struct Here {
     own: Forever<Own>,
     events: TryLock<Vec<Event>>,
     pub(super) events_lost: AtomicU64,
+    /// What became of what the metric sinks were given.
+    pub(super) fates: Vec<(&'static str, Arc<Fate>)>,
     pub(super) work: parking_lot::Mutex<Work>,
 }
 
 impl Here {
-    pub(super) fn new(generation: u32, work: Work, panics: u64) -> Self {
+    pub(super) fn new(
+        generation: u32,
+        work: Work,
+        fates: Vec<(&'static str, Arc<Fate>)>,
+        panics: u64,
+    ) -> Self {
         Self {
             generation,
             queue: AtomicPtr::default(),
@@ -76,6 +84,7 @@ impl Here {
             own: Forever::empty(),
             events: TryLock::new(Vec::new()),
             events_lost: AtomicU64::new(0),
+            fates,
             work: parking_lot::Mutex::new(work),
         }
     }

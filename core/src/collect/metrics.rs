@@ -14,6 +14,7 @@ use super::outlets::Outlets;
 use super::own::Moved;
 use super::series::distribution::Histograms;
 use super::series::{Series, add_to};
+use super::sink::outbox::Fate;
 use super::sink::parcel::Origin;
 use super::state::State;
 use super::state::kept::KeptFolder;
@@ -281,6 +282,11 @@ impl Metrics {
         }
         let series = self.series(shared, here);
         self.outlets.send(&series, now, all, self.state.as_ref());
+    }
+
+    /// What became of what the metric sinks were given.
+    pub(super) fn fates(&self) -> Vec<(&'static str, Arc<Fate>)> {
+        self.outlets.fates()
     }
 
     /// Waits until what was handed over was sent.

@@ -34,6 +34,7 @@ use crate::lane::process;
 use crate::lane::slot::Held;
 use crate::profile::State;
 use crate::profiler::Shared;
+use crate::stats::SinkStats;
 pub use events::{Event, EventKind, events_since, record};
 use here::{ENDED, Here, NO_THREAD, RUNNING};
 pub use kept::{Keep, Kept, KeptFor};
@@ -79,6 +80,7 @@ pub(crate) struct Counts {
     pub(crate) queued: u64,
     pub(crate) dropped: u64,
     pub(crate) panics: u64,
+    pub(crate) sinks: Vec<SinkStats>,
 }
 
 /// What will be read of a request that ends.
@@ -149,8 +151,10 @@ impl Collector {
         let metrics = self
             .counts_requests()
             .then(|| Metrics::new(&self.options.metrics, shared, self.options.threadless));
+        let fates = metrics.as_ref().map(Metrics::fates).unwrap_or_default();
         let work = Work::new(sinks.unwrap_or_default(), metrics);
-        let new: &'static Here = Box::leak(Box::new(Here::new(generation, work, panics)));
+        let here = Here::new(generation, work, fates, panics);
+        let new: &'static Here = Box::leak(Box::new(here));
         // Of two threads that come here at once, the first one's stays.
         Some(self.here.replace_if(before, new).err().unwrap_or(new))
     }
@@ -394,6 +398,12 @@ impl Collector {
             queued: of(|here| &here.queued),
             dropped: of(|here| &here.dropped),
             panics: of(|here| &here.panics),
+            sinks: here.map_or_else(Vec::new, |here| {
+                here.fates
+                    .iter()
+                    .map(|(name, fate)| fate.stats(name))
+                    .collect()
+            }),
         }
     }
 }

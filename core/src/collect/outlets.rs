@@ -5,7 +5,7 @@ use super::gauges;
 use super::kept::Kept;
 use super::series::{Sample, Series};
 use super::sink::destination::Destination;
-use super::sink::outbox::Outbox;
+use super::sink::outbox::{Fate, Outbox};
 use super::sink::parcel::{Origin, Parcel, Report};
 use super::state::State;
 use std::sync::Arc;
@@ -120,6 +120,13 @@ impl Outlets {
             let name = outlet.outbox.config().name();
             gauges::add_fate(name, &outlet.outbox.fate, samples);
         }
+    }
+
+    pub(super) fn fates(&self) -> Vec<(&'static str, Arc<Fate>)> {
+        let outboxes = self.outlets.iter().map(|outlet| &outlet.outbox);
+        outboxes
+            .map(|outbox| (outbox.config().name(), Arc::clone(&outbox.fate)))
+            .collect()
     }
 
     /// Waits until what was handed over was sent. `false` where the time is over first.

@@ -6,6 +6,7 @@
 //!
 //! A name may end with labels, as Graphite writes them: `registrations;plan=pro;country=de`.
 
+use super::series::buckets::{BUCKETS, bucket_of, longest_of};
 use super::series::distribution::{Histograms, Timer};
 use super::series::{Labels, Name, Sample, Value};
 use crate::clock;
@@ -273,47 +274,9 @@ fn is_name(text: &str) -> bool {
     !name.is_empty() && labelled && labels <= MAX_LABELS
 }
 
-/// Buckets as those of a histogram of two digits: exact up to 255 µs, then 128 for each doubling.
-const BUCKETS: usize = 2_688;
-const EXACT: u64 = 256;
-const HALF: u32 = 7;
-
-fn bucket_of(microseconds: u64) -> usize {
-    let microseconds = microseconds.min(100_000_000);
-    if microseconds < EXACT {
-        return microseconds as usize;
-    }
-    let doublings = microseconds.ilog2() - HALF;
-    ((u64::from(doublings) << HALF) + (microseconds >> doublings)) as usize
-}
-
-/// The longest duration in a bucket, in microseconds.
-fn longest_of(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
-    if bucket < EXACT {
-        return bucket;
-    }
-    let doublings = (bucket >> HALF) - 1;
-    let within = bucket - (doublings << HALF);
-    ((within + 1) << doublings) - 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_bucket_holds_what_is_as_long_to_a_hundredth(microseconds in 1_u64..=100_000_000) {
-            let bucket = bucket_of(microseconds);
-            prop_assert!(bucket < BUCKETS);
-            let longest = longest_of(bucket);
-            prop_assert!(longest >= microseconds);
-            prop_assert!(longest as f64 <= microseconds as f64 * 1.008 + 0.01);
-            prop_assert_eq!(bucket_of(longest.min(100_000_000)), bucket);
-        }
-    }
 
     #[test]
     fn names_with_labels_are_taken_apart() {

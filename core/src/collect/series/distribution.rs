@@ -1,15 +1,15 @@
 //! How long things took: counts by duration, exact to about a hundredth, whatever the span.
 //!
-//! The collector's thread counts into a histogram of fixed bounds (1 µs to 100 s, two digits), which
+//! The collector's thread counts into a histogram of fixed bounds (1 µs to 100 s, two digits; what
+//! is longer counts as 100 s, but in sums), which
 //! a series has only while something is counted; what was counted is kept as a short list of the
 //! buckets that are not empty. Lists can be added up and subtracted exactly, which percentiles
 //! cannot, so percentiles are only made by whoever shows them, over all processes of a machine.
 
+use super::buckets::{LONGEST_US, shortest_beside};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Longer durations count as this long, but in sums.
-const LONGEST_US: u64 = 100_000_000;
 const DIGITS: u8 = 2;
 /// Empty histograms that wait to be used again.
 const SPARE: usize = 64;
@@ -55,11 +55,13 @@ impl Distribution {
         self.buckets.last().map(in_ns)
     }
 
-    /// How many took at most so long: those in buckets that end there or before, so that a
-    /// duration less than a hundredth below the bound may count as beyond it.
+    /// How many took at most so long: those in buckets that begin there or before, so that a
+    /// duration less than a hundredth above the bound may count as within it.
     #[must_use]
     pub fn at_most(&self, bound_ns: u64) -> u64 {
-        let within = |(longest_us, _): &&(u32, u64)| u64::from(*longest_us) * 1_000 <= bound_ns;
+        let within = |(longest_us, _): &&(u32, u64)| {
+            shortest_beside(u64::from(*longest_us)).saturating_mul(1_000) <= bound_ns
+        };
         let counts = self.buckets.iter().take_while(within);
         counts.fold(0, |sum: u64, (_, count)| sum.saturating_add(*count))
     }
@@ -269,6 +271,7 @@ mod tests {
         let millisecond = 1_000_000;
         let distribution = counted(&[millisecond, 4 * millisecond, 5_500_000, 7_000_000_000_000]);
         assert_eq!(distribution.at_most(millisecond), 1);
+        assert_eq!(distribution.at_most(millisecond - 1_000), 0);
         assert_eq!(distribution.at_most(5 * millisecond), 2);
         assert_eq!(distribution.at_most(u64::MAX), 4);
         // Longer than what is counted exactly: still in the sum.

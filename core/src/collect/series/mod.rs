@@ -4,6 +4,7 @@
 //! likes, as often as it likes, and subtracts what it saw before; the series of several processes
 //! are added up; and what a sink could not send is in its next report.
 
+pub(crate) mod buckets;
 mod catalog;
 pub(crate) mod distribution;
 pub(crate) mod json;

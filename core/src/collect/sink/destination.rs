@@ -52,3 +52,15 @@ impl Destination {
         Ok(())
     }
 }
+
+/// Intervals that make sense: no shorter than what was counted can be told, no longer than somebody
+/// waits for.
+pub(crate) fn check_interval(sink: &str, interval: Duration) -> Result<(), Error> {
+    let milliseconds = interval.as_millis();
+    if (1_000..=3_600_000).contains(&milliseconds) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "{sink}.interval: {milliseconds} ms is not between 1 second and 1 hour"
+    )))
+}

@@ -2,7 +2,11 @@
 
 pub mod access_log;
 pub(crate) mod destination;
+pub mod flat;
+#[cfg(feature = "graphite")]
+pub(crate) mod graphite;
 pub mod memory;
+pub(crate) mod net;
 pub(crate) mod outbox;
 pub(crate) mod parcel;
 

@@ -8,6 +8,7 @@
 use super::destination::SinkConfig;
 use super::parcel::{MetricSink, Packet, Parcel, Unsent};
 use crate::fork;
+use crate::stats::SinkStats;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -51,6 +52,22 @@ impl Fate {
         self.failures.fetch_add(1, Ordering::Relaxed);
         if let Some(mut there) = self.why.try_lock() {
             why.clone_into(&mut there);
+        }
+    }
+
+    pub(crate) fn stats(&self, name: &'static str) -> SinkStats {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        SinkStats {
+            name,
+            produced: count(&self.produced),
+            sent: count(&self.sent),
+            dropped: count(&self.dropped),
+            failures: count(&self.failures),
+            why: self
+                .why
+                .try_lock()
+                .map(|why| why.clone())
+                .unwrap_or_default(),
         }
     }
 
@@ -316,5 +333,210 @@ impl Pause {
         let share = RandomState::new().hash_one(self.failures) % 1_024;
         let pause = longest.mul_f64(0.5 + share as f64 / 2_048.0);
         self.until = Some(Instant::now() + pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::destination::Wants;
+    use super::*;
+    use crate::collect::{Event, EventKind};
+    use crate::error::Error;
+
+    /// How the other end behaves.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Mood {
+        Good,
+        Gone,
+        Refuses,
+        Hangs,
+        Panics,
+    }
+
+    #[derive(Clone, Debug)]
+    struct Fake {
+        mood: Arc<Mutex<Mood>>,
+        got: Arc<Mutex<Vec<Vec<u8>>>>,
+        /// Of each packet.
+        size: usize,
+    }
+
+    impl Fake {
+        fn new(mood: Mood) -> Self {
+            Self {
+                mood: Arc::new(Mutex::new(mood)),
+                got: Arc::default(),
+                size: 10,
+            }
+        }
+    }
+
+    impl SinkConfig for Fake {
+        fn name(&self) -> &'static str {
+            "fake"
+        }
+        fn check(&self) -> Result<(), Error> {
+            Ok(())
+        }
+        fn interval(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+        fn wants(&self) -> Wants {
+            Wants::default()
+        }
+        fn is_datagram(&self) -> bool {
+            false
+        }
+        fn make(&self) -> Box<dyn MetricSink> {
+            Box::new(self.clone())
+        }
+    }
+
+    impl MetricSink for Fake {
+        fn encode(&mut self, parcel: &Parcel) -> Vec<Packet> {
+            let Parcel::Event(event) = parcel else {
+                return Vec::new();
+            };
+            assert_ne!(event.what, "panic");
+            let mut bytes = event.what.clone().into_bytes();
+            bytes.resize(self.size, b'.');
+            vec![Packet {
+                bytes,
+                points: 3,
+                place: "",
+            }]
+        }
+
+        fn send(&mut self, packet: &Packet, within: Duration) -> Result<(), Unsent> {
+            let mood = *self.mood.lock();
+            match mood {
+                Mood::Good => self.got.lock().push(packet.bytes.clone()),
+                Mood::Gone => return Err(Unsent::Later("gone".to_owned())),
+                Mood::Refuses => return Err(Unsent::Never("no".to_owned())),
+                Mood::Hangs => std::thread::sleep(within),
+                Mood::Panics => panic!("injected"),
+            }
+            Ok(())
+        }
+    }
+
+    fn event(what: &str) -> Parcel {
+        Parcel::Event(Arc::new(Event::new(EventKind::Own, what)))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    /// Produced, sent, dropped.
+    fn counts(outbox: &Outbox) -> (u64, u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Fate {
+            produced,
+            sent,
+            dropped,
+            ..
+        } = &*outbox.fate;
+        (count(produced), count(sent), count(dropped))
+    }
+
+    #[test]
+    fn what_waited_for_a_server_is_sent_when_it_is_back_in_order() {
+        let fake = Fake::new(Mood::Gone);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        for number in 0..20 {
+            assert!(outbox.put(event(&number.to_string())));
+        }
+        assert!(!outbox.flush(Instant::now() + Duration::from_millis(100)));
+        assert_eq!(&*outbox.fate.why.lock(), "gone");
+        assert_eq!(counts(&outbox), (60, 0, 0));
+        *fake.mood.lock() = Mood::Good;
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (60, 60, 0));
+        let got = fake.got.lock();
+        let wanted = (0..20).map(|number: u32| {
+            let mut bytes = number.to_string().into_bytes();
+            bytes.resize(10, b'.');
+            bytes
+        });
+        assert!(got.iter().cloned().eq(wanted));
+    }
+
+    #[test]
+    fn what_is_too_much_is_dropped_the_oldest_first_and_counted() {
+        let mut fake = Fake::new(Mood::Gone);
+        fake.size = 1 << 20;
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        for number in 0..10 {
+            assert!(outbox.put(event(&number.to_string())));
+            while outbox.fate.worked_on.load(Ordering::Acquire) <= number {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        *fake.mood.lock() = Mood::Good;
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (30, 12, 18));
+        let first: Vec<u8> = fake.got.lock().iter().map(|bytes| bytes[0]).collect();
+        assert_eq!(first, b"6789");
+    }
+
+    #[test]
+    fn what_is_refused_or_makes_it_panic_is_dropped_and_the_rest_goes_on() {
+        let fake = Fake::new(Mood::Refuses);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        outbox.put(event("a"));
+        assert!(outbox.flush(soon()));
+        *fake.mood.lock() = Mood::Panics;
+        outbox.put(event("b"));
+        assert!(outbox.flush(soon()));
+        outbox.put(event("panic"));
+        assert!(outbox.flush(soon()));
+        *fake.mood.lock() = Mood::Good;
+        outbox.put(event("c"));
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (9, 3, 6));
+        assert_eq!(outbox.fate.failures.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_server_that_hangs_holds_nobody_up() {
+        let fake = Fake::new(Mood::Hangs);
+        let mut outbox = Outbox::new(Arc::new(fake), false);
+        let begun = Instant::now();
+        let mut taken = 0_u64;
+        for _ in 0..1_000 {
+            taken += u64::from(outbox.put(event("x")));
+        }
+        outbox.put_or_drop(event("one too many"));
+        assert!(!outbox.flush(Instant::now() + Duration::from_millis(50)));
+        drop(outbox);
+        assert!(taken >= MOST_PARCELS as u64);
+        assert!(begun.elapsed() < SEND_WITHIN, "it was waited for");
+    }
+
+    #[test]
+    fn without_a_thread_whoever_puts_sends() {
+        let fake = Fake::new(Mood::Good);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), true);
+        assert!(outbox.put(event("a")));
+        assert_eq!(counts(&outbox), (3, 3, 0));
+        *fake.mood.lock() = Mood::Gone;
+        assert!(outbox.put(event("b")));
+        assert_eq!(counts(&outbox), (6, 3, 3));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_differ() {
+        let mut pause = Pause::default();
+        assert!(pause.is_over());
+        let mut last = Vec::new();
+        for _ in 0..20 {
+            pause.grow();
+            let left = pause.until.unwrap() - Instant::now();
+            assert!(left <= LONGEST_PAUSE);
+            last.push(left);
+        }
+        assert!(last[19] >= LONGEST_PAUSE / 2 - Duration::from_secs(1));
+        assert!(last[0] <= FIRST_PAUSE);
     }
 }
