@@ -139,7 +139,7 @@ impl Groups {
         let Name::Known(known) = &sample.name else {
             return self.add_own(sample);
         };
-        let is = |metric: &Metric| metric.name == *known;
+        let is = |metric: &Metric| metric == *known;
         let by_route = [&REQUEST_DURATION, &REQUEST_IO, &REQUEST_OTHER];
         let by_call = [
             &CALL_DURATION,
@@ -182,10 +182,10 @@ impl Groups {
         let labels = sample.labels.iter().map(|(_, value)| part(value));
         let labels: Vec<String> = labels.collect();
         let name = match &sample.name {
-            Name::Known(known) if *known == FLAG_CALLS.name => {
+            Name::Known(known) if **known == FLAG_CALLS => {
                 format!("flag.{}.calls", labels.join("."))
             }
-            Name::Known(known) if *known == FLAG_CALL_TIME.name => {
+            Name::Known(known) if **known == FLAG_CALL_TIME => {
                 format!("flag.{}.time", labels.join("."))
             }
             name => std::iter::once(name.as_str().to_owned())
@@ -273,7 +273,7 @@ impl Timed {
                 *self.errors.get_or_insert(0) += errors;
                 *self.aborted.get_or_insert(0) += aborted;
             }
-            Value::Counter(time_ns) if sample.name == Name::Known(REQUEST_IO.name) => {
+            Value::Counter(time_ns) if sample.name == Name::Known(&REQUEST_IO) => {
                 *self.io_ns.get_or_insert(0) += time_ns;
             }
             Value::Counter(time_ns) => self.other_ns += time_ns,
