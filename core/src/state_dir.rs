@@ -98,7 +98,7 @@ fn open_plain(path: &Path) -> Option<(File, u64)> {
         .open(path)
         .ok()?;
     let about = file.metadata().ok()?;
-    about.is_file().then(|| (file, about.len()))
+    about.is_file().then_some((file, about.len()))
 }
 
 fn first(file: File, most: u64) -> Option<Vec<u8>> {

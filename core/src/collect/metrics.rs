@@ -231,7 +231,7 @@ impl Metrics {
     fn keep_pace(&mut self, here: &Here) {
         let dropped = here.dropped.load(Ordering::Relaxed);
         let (requests, failed) = std::mem::take(&mut self.ended);
-        let newly_dropped = dropped - self.dropped;
+        let newly_dropped = dropped.saturating_sub(self.dropped);
         self.pace
             .add(clock::wall(), requests, failed, newly_dropped);
         self.dropped = dropped;
