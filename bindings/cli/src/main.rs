@@ -1,6 +1,6 @@
 //! The `ioprofiler` command: what an operator does from a shell.
 //!
-//! One word for the area, one for the deed, then options. Results go to stdout, one a line, for
+//! One word for the area, one for the deed (or only that), then options. Results go to stdout, one a line, for
 //! pipes; what is only for people goes to stderr. Exit status: 0 done, 1 it says no, 2 wrongly
 //! called.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command is there to print

@@ -7,7 +7,7 @@ use ioprofiler::collect::{Event, EventKind, events_since, last_deploy};
 use ioprofiler::flags::source::{Status, statuses};
 
 use super::folder::Folder;
-use super::rows::many;
+use super::rows::{many, total};
 use super::table::shown;
 use super::when::{Now, age};
 use crate::options::Wrong;
@@ -19,7 +19,9 @@ const STEP_NS: u64 = 10 * NS_PER_S;
 const MINUTE_NS: u64 = 60 * NS_PER_S;
 /// What happened within this time is news.
 pub(super) const LATELY_NS: u64 = 900 * NS_PER_S;
-/// Who has a thread says how it is every ten seconds.
+/// Who is in something says so each second …
+pub(super) const BUSY_SILENT_NS: u64 = 5 * NS_PER_S;
+/// … and who has a thread says how it is every ten seconds.
 const SILENT_NS: u64 = 20 * NS_PER_S;
 /// Flags are looked at once a second.
 const FLAGS_OLD_S: u64 = 60;
@@ -75,7 +77,7 @@ impl Condition {
     /// Requests in flight, and the age of the oldest.
     pub(super) fn in_flight(&self) -> (u64, Option<u64>) {
         let live = self.live.iter().filter(|process| process.running);
-        let count = live.map(|process| process.live).sum();
+        let count = total(live.map(|process| process.live));
         (count, self.ages().map(|(_, age)| age).max())
     }
 
@@ -121,10 +123,8 @@ impl Condition {
     fn dropped_lately(&self) -> u64 {
         let recent = self.processes.iter().flat_map(|process| &process.recent);
         let is_news = |at: u64| self.now.since(at.saturating_mul(NS_PER_S)) <= LATELY_NS;
-        recent
-            .filter(|recent| is_news(recent.at))
-            .map(|recent| recent.dropped)
-            .sum()
+        let recent = recent.filter(|recent| is_news(recent.at));
+        total(recent.map(|recent| recent.dropped))
     }
 
     /// Who sends.
@@ -146,20 +146,36 @@ impl Condition {
                 many(killed.len() as u64, "worker")
             ));
         }
-        for process in self.running() {
-            let silent = self.now.since(process.at);
-            if process.by_thread && silent > SILENT_NS {
-                let time = roughly(silent / NS_PER_S);
-                reasons.push(format!(
-                    "pid {} has said nothing for {time}: stopped, starved, or its disk is full",
-                    process.pid
-                ));
-            }
+        for (pid, silent) in self.silent() {
+            let time = roughly(silent / NS_PER_S);
+            reasons.push(format!(
+                "pid {pid} has said nothing for {time}: stopped, starved, or its disk is full"
+            ));
         }
         self.add_requests(&mut reasons);
         self.add_sinks(&mut reasons);
         self.add_flags(&mut reasons);
         reasons
+    }
+
+    /// Processes with a thread that say nothing, and for how long.
+    fn silent(&self) -> Vec<(u32, u64)> {
+        let mut silent = Vec::new();
+        for process in self.running().filter(|process| process.by_thread) {
+            let mut live = self.live.iter();
+            let is_in = |live: &&LiveProcess| {
+                live.running
+                    && live.live > 0
+                    && (live.pid, &live.host) == (process.pid, &process.host)
+            };
+            let busy_at = live.find(is_in).map(|live| live.at);
+            let idle = self.now.since(process.at);
+            let busy = busy_at.map_or(0, |at| self.now.since(at));
+            if idle > SILENT_NS || busy > BUSY_SILENT_NS {
+                silent.push((process.pid, idle.max(busy)));
+            }
+        }
+        silent
     }
 
     fn add_requests(&self, reasons: &mut Vec<String>) {

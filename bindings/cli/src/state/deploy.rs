@@ -65,7 +65,8 @@ impl Deploy {
         if version.is_empty() {
             return Err(Wrong::Usage("--version is empty".to_owned()));
         }
-        let mut event = Event::deploy(&version).who(&who(self.who.as_deref()));
+        let mut event =
+            Event::deploy(&version).who(&who(self.who.as_deref().filter(|who| !who.is_empty())));
         if let Some(what) = &self.what {
             event = event.what(what);
         }

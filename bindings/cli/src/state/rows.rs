@@ -3,13 +3,11 @@
 use ioprofiler::collect::state::{LiveProcess, LiveRequest, OpenCall};
 use serde_json::{Value, json};
 
+use super::condition::{BUSY_SILENT_NS, NS_PER_S};
 use super::table::{Column, Paint, Table, shown};
 use super::when::{Now, age};
 use crate::time::roughly;
 
-const NS_PER_S: u64 = 1_000_000_000;
-/// Who is in something says so each second; who has not for so long was stopped, or starves.
-const SILENT_NS: u64 = 5 * NS_PER_S;
 /// The id of a request, and the machine, are shown where a line has so many columns.
 const WIDE: usize = 120;
 /// So many of the things that requests are in are counted by name.
@@ -29,7 +27,7 @@ pub(super) enum State {
 impl State {
     fn of(process: &LiveProcess, now: &Now) -> Self {
         match (process.running, process.ended) {
-            (true, _) if process.live > 0 && now.since(process.at) > SILENT_NS => Self::Silent,
+            (true, _) if process.live > 0 && now.since(process.at) > BUSY_SILENT_NS => Self::Silent,
             (true, _) => Self::Running,
             (false, true) => Self::Ended,
             (false, false) => Self::Killed,
@@ -134,7 +132,7 @@ impl Doings {
         let rows = self.rows();
         let running: Vec<&Row<'_>> = rows.iter().filter(|row| !row.state.is_gone()).collect();
         let live = self.processes.iter().filter(|(_, state)| !state.is_gone());
-        let live: u64 = live.map(|(process, _)| process.live).sum();
+        let live = total(live.map(|(process, _)| process.live));
         let mut line = match (live, self.running()) {
             (_, 0) => "no worker runs".to_owned(),
             (0, workers) => format!("{} idle", many(workers as u64, "worker")),
@@ -315,4 +313,9 @@ pub(super) fn many(count: u64, what: &str) -> String {
         "{} {what}{plural}",
         ioprofiler::render::shown::thousands(count)
     )
+}
+
+/// A sum, of whatever somebody wrote down.
+pub(super) fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }

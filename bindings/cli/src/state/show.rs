@@ -56,10 +56,10 @@ pub(super) fn run(options: &mut Options) -> Result<Done, Wrong> {
             None => Err(Wrong::Failed(unknown(&one.id, &mut folder, &kept)?)),
         },
         _ => {
-            let ids = begin_so.iter().take(MOST);
-            let ids: Vec<String> = ids
-                .map(|request| format!("  {}", shown(&request.id)))
-                .collect();
+            let mut ids: Vec<&str> = begin_so.iter().map(|request| &*request.id).collect();
+            ids.sort_unstable();
+            let ids = ids.into_iter().take(MOST);
+            let ids: Vec<String> = ids.map(|id| format!("  {}", shown(id))).collect();
             Err(Wrong::Failed(format!(
                 "{} begin so:\n{}",
                 many(begin_so.len() as u64, "request"),
@@ -103,14 +103,13 @@ fn unknown(id: &str, folder: &mut Folder, kept: &[KeptRequest]) -> Result<String
     let keeps = keeps.iter().rev().find_map(|process| process.keeps);
     if let Some(keeps) = keeps {
         lines.push(format!(
-            "kept are, of each route and worker, the {} slowest and the last {} that failed, for {}:",
-            keeps.slowest,
-            keeps.errors,
+            "a worker keeps, of each route, the {} slowest requests and the last {} that failed,",
+            keeps.slowest, keeps.errors
+        ));
+        lines.push(format!(
+            "for {}; it was quicker, or is longer ago, or nobody here had that id",
             roughly(keeps.during_s)
         ));
-        lines.push(
-            "it was quicker than these, or it is longer ago, or the id is another's".to_owned(),
-        );
     }
     lines.push(if kept.is_empty() {
         "there is none now".to_owned()

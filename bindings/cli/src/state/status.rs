@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::condition::{Condition, NS_PER_S, is_failing};
-use super::rows::many;
+use super::rows::{many, total};
 use super::table::{Paint, Paper, cut, json as to_json, shown};
 use super::when::age;
 use crate::Done;
@@ -142,7 +142,10 @@ impl Page {
                 1 => String::new(),
                 many => format!(" in {many} processes, {} MiB in the largest", mib(*most)),
             };
-            self.entry("memory", &format!("{} MiB{of}", mib(memory.iter().sum())));
+            self.entry(
+                "memory",
+                &format!("{} MiB{of}", mib(total(memory.iter().copied()))),
+            );
         }
     }
 
@@ -206,10 +209,11 @@ impl Page {
     fn kept_back(&mut self, condition: &Condition) {
         let mut dropped: BTreeMap<&str, u64> = BTreeMap::new();
         for (reason, count) in condition.running().flat_map(|process| &process.dropped) {
-            *dropped.entry(reason).or_default() += count;
+            let sum = dropped.entry(reason).or_default();
+            *sum = sum.saturating_add(*count);
         }
         let queue = dropped.remove("queue").unwrap_or(0);
-        let waiting: u64 = condition.running().map(|process| process.queued).sum();
+        let waiting = total(condition.running().map(|process| process.queued));
         self.entry(
             "queue",
             &format!("{} wait, {} dropped", thousands(waiting), thousands(queue)),
@@ -275,7 +279,7 @@ impl Page {
             .collect();
         let mut line = tally(versions.iter().map(String::as_str));
         let ago = |at: u64| roughly(now.saturating_sub(at));
-        line.push_str(&format!(" looked at {} ago", ago(oldest.looked_at)));
+        line.push_str(&format!("; looked at {} ago", ago(oldest.looked_at)));
         let changed = condition.flags.iter().map(|status| status.changed_at).max();
         if let Some(changed @ 1..) = changed {
             line.push_str(&format!(", changed {} ago", ago(changed)));
@@ -331,7 +335,9 @@ fn tally<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// How much that is, beside the most.
 fn bar(count: u64, most: u64) -> char {
-    let height = (count * (BARS.len() as u64 - 1)).div_ceil(most.max(1));
+    let height = count
+        .saturating_mul(BARS.len() as u64 - 1)
+        .div_ceil(most.max(1));
     let bar = BARS.get(usize::try_from(height).unwrap_or(0));
     bar.copied().unwrap_or('█')
 }

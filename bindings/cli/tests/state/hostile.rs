@@ -47,10 +47,7 @@ fn nothing_that_is_printed_drives_a_terminal() {
         }
     }
     let text = folder.out("top");
-    line_with(
-        &text,
-        &[r"G\x1bT /\x1b]0;title\x07\u{202e}", "[cat_[1m] "],
-    );
+    line_with(&text, &[r"G\x1bT /\x1b]0;title\x07\u{202e}", "[cat_[1m] "]);
     let text = folder.out("events");
     line_with(&text, &[r"own \x1b[2Jwhat, by \x07who (\u{9b}why line)"]);
     // It is found by what it is really called.

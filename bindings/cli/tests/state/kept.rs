@@ -124,7 +124,7 @@ fn of_an_unknown_id_it_says_why_it_may_not_be_there() {
     );
     assert!(
         unknown.contains(
-            "of each route and worker, the 5 slowest and the last 5 that failed, for 15 min"
+            "of each route, the 5 slowest requests and the last 5 that failed,\nfor 15 min; "
         ),
         "{unknown}"
     );

@@ -26,7 +26,7 @@ fn one_page_says_that_it_is_well() {
     line_with(&text, &["           1 in flight, the oldest for ", " s"]);
     line_with(&text, &["queue      0 wait, 0 dropped"]);
     line_with(&text, &["sends      pid ", " would, but has no sinks"]);
-    line_with(&text, &["flags      ", " looked at ", " ago, changed "]);
+    line_with(&text, &["flags      ", "; looked at ", " ago, changed "]);
     line_with(&text, &["           nothing is shed"]);
     line_with(&text, &["deploy     none was told"]);
     assert!(
