@@ -4,7 +4,7 @@
 
 use super::*;
 use ioprofiler::collect::state::{
-    kept_requests, live_processes, merged_series, processes, show_kept,
+    ProcessStatus, kept_requests, live_processes, merged_series, processes, show_kept,
 };
 use ioprofiler::sinks::Graphite;
 use ioprofiler::{Facts, Profiler};
@@ -233,17 +233,27 @@ fn each_process_says_how_it_is() {
     let carbon = nobody.local_addr().unwrap().to_string();
     drop(nobody);
     let mut workers = [&carbon, "", ""].map(|carbon| Worker::start_with(&folder, carbon));
-    // The first one that is asked is the one that sends.
-    workers[0].order("serve 3");
-    workers[0].order("fail");
-    workers[1].order("serve 2");
-    workers[2].order("serve 1");
     let ids: Vec<u32> = workers.iter().map(|worker| worker.child.id()).collect();
     let all = || processes(&folder).unwrap();
-    let of = |which: usize| {
-        let found = all().into_iter().find(|status| status.pid == ids[which]);
-        found.unwrap_or_else(|| panic!("{which} of {:?}", all()))
+    let find = |which: usize| all().into_iter().find(|status| status.pid == ids[which]);
+    let of = |which: usize| find(which).unwrap_or_else(|| panic!("{which} of {:?}", all()));
+    let sums = |status: &ProcessStatus| {
+        let recent = status.recent.iter();
+        recent.fold((0, 0), |(requests, failed), recent| {
+            (requests + recent.requests, failed + recent.failed)
+        })
     };
+    workers[0].order("serve 3");
+    workers[0].order("fail");
+    // It does not wait until carbon is there, so it is waited for.
+    let begun = std::time::Instant::now();
+    let is_told = |status: &ProcessStatus| sums(status) == (4, 1) && status.sinks[0].failures > 0;
+    while !find(0).is_some_and(|status| is_told(&status)) {
+        assert!(begun.elapsed() < 6 * SOON, "{:?}", all());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    workers[1].order("serve 2");
+    workers[2].order("serve 1");
     assert_eq!((all().len(), all().passed_over), (3, 0));
     let first = of(0);
     assert!(first.running && first.leads && first.by_thread && !first.ended);
@@ -253,9 +263,6 @@ fn each_process_says_how_it_is() {
         (keeps.slowest, keeps.errors, keeps.during_s),
         (5, 5, 15 * 60)
     );
-    let pages = first.recent.iter().map(|recent| recent.requests);
-    let failed = first.recent.iter().map(|recent| recent.failed);
-    assert_eq!((pages.sum::<u64>(), failed.sum::<u64>()), (4, 1));
     let sink = &first.sinks[0];
     assert_eq!((&*sink.name, sink.sent, sink.sent_at), ("graphite", 0, 0));
     assert!(sink.failures > 0 && sink.failed_at >= first.since);
