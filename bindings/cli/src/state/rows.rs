@@ -176,7 +176,13 @@ impl Doings {
             if hosts > 1 {
                 cells.push(shown(&row.process.host));
             }
-            cells.push(what(row.request));
+            let LiveRequest {
+                kind,
+                method,
+                route,
+                ..
+            } = row.request;
+            cells.push(what(kind, method, route));
             if is_wide {
                 cells.push(shown(&row.request.id));
             }
@@ -240,13 +246,9 @@ impl Doings {
 }
 
 /// `GET /listing/{id}`; of a job its kind and name.
-pub(super) fn what(request: &LiveRequest) -> String {
-    let first = if request.method.is_empty() {
-        &request.kind
-    } else {
-        &request.method
-    };
-    shown(&format!("{first} {}", request.route))
+pub(super) fn what(kind: &str, method: &str, route: &str) -> String {
+    let first = if method.is_empty() { kind } else { method };
+    shown(&format!("{first} {route}"))
 }
 
 impl Row<'_> {

@@ -87,13 +87,15 @@ fn unknown(id: &str, folder: &mut Folder, kept: &[KeptRequest]) -> Result<String
         let Some(request) = process.requests.iter().find(|request| request.id == *id) else {
             continue;
         };
-        let (what, pid) = (what(request), process.pid);
+        let what = what(&request.kind, &request.method, &request.route);
+        let pid = process.pid;
         return Ok(if process.running {
             format!("{id} has not ended yet: pid {pid} is in {what}; see ioprofiler top")
         } else {
             let seconds = now.since(process.at) / 1_000_000_000;
+            let how = if process.ended { "ended" } else { "was killed" };
             format!(
-                "{id} never ended: pid {pid} was in {what} when it ended itself, {} ago; see ioprofiler top --since 24h",
+                "{id} never ended: pid {pid} was in {what} when it {how}, {} ago; see ioprofiler top --since 24h",
                 roughly(seconds)
             )
         });

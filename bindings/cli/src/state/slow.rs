@@ -6,7 +6,7 @@ use ioprofiler::collect::state::{KeptRequest, kept_requests};
 use ioprofiler::render::shown::{ms, thousands};
 use serde_json::json;
 
-use super::rows::many;
+use super::rows::{many, what};
 use super::table::{Column, Paint, Paper, Table, json as to_json, shown};
 use super::when::Now;
 use super::{Common, duration, ns};
@@ -107,7 +107,7 @@ fn text(kept: &[&KeptRequest], all: &[KeptRequest], now: &Now) -> String {
         };
         let cells = vec![
             ms(request.page_ns),
-            what(request),
+            what(&request.kind, &request.method, &request.route),
             status(request),
             thousands(request.calls),
             now.clock_or_day(request.started_at),
@@ -119,15 +119,6 @@ fn text(kept: &[&KeptRequest], all: &[KeptRequest], now: &Now) -> String {
     let mut text = table.lines(paper).join("\n");
     text.push('\n');
     text
-}
-
-fn what(request: &KeptRequest) -> String {
-    let first = if request.method.is_empty() {
-        &request.kind
-    } else {
-        &request.method
-    };
-    shown(&format!("{first} {}", request.route))
 }
 
 /// `503`; where the status does not say that it failed, `200 error`.

@@ -145,9 +145,8 @@ fn of_an_unknown_id_it_says_why_it_may_not_be_there() {
     );
     worker.kill();
     let killed = said("show 77a1");
-    let begin = format!(
-        "ioprofiler: 77a1 never ended: pid {pid} was in GET /search when it ended itself, "
-    );
+    let begin =
+        format!("ioprofiler: 77a1 never ended: pid {pid} was in GET /search when it was killed, ");
     assert!(killed.starts_with(&begin), "{killed}");
     assert_eq!(folder.run("show").status.code(), Some(2));
 }
