@@ -355,6 +355,9 @@ impl ProfilerBuilder {
             swept_at: AtomicU64::new(0),
         }));
         place.replace(shared);
+        if shared.source.is_some() {
+            shared.flags.looked();
+        }
         static FORGOTTEN: fn(&'static Slot, u32) = Shared::forgotten;
         process::on_forgotten(&FORGOTTEN);
         let _ = process::process();

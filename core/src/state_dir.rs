@@ -4,6 +4,7 @@
 //! state_dir/flags/    the last good flags, and what each process goes by
 //! state_dir/series/   what each process counted, and what those that have ended did
 //! state_dir/live/     what each process is doing
+//! state_dir/process/  how each process is
 //! state_dir/kept/     slow and failed requests
 //! state_dir/events.jsonl
 //! ```
@@ -13,41 +14,94 @@
 //! that somebody cuts short ends the host with a signal.
 
 use crate::error::Error;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Makes a folder in a `state_dir`, and the `state_dir`, where they are not there.
 pub(crate) fn folder(state_dir: &Path, name: &str) -> Result<PathBuf, Error> {
-    let wrong = |what: &str| Error::new(format!("state_dir: {}: {what}", state_dir.display()));
-    let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-    make(state_dir).map_err(|error| wrong(&error.to_string()))?;
-    let about = std::fs::metadata(state_dir).map_err(|error| wrong(&error.to_string()))?;
+    let make = |path: &Path| {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| wrong(state_dir, &error.to_string()))
+    };
+    make(state_dir)?;
+    check(state_dir)?;
+    let folder = state_dir.join(name);
+    make(&folder)?;
+    Ok(folder)
+}
+
+/// That it is a folder, and nobody else's to write to; and whose it is.
+pub(crate) fn check(state_dir: &Path) -> Result<Metadata, Error> {
+    let about =
+        std::fs::metadata(state_dir).map_err(|error| wrong(state_dir, &error.to_string()))?;
     if !about.is_dir() {
-        return Err(wrong("no folder"));
+        return Err(wrong(state_dir, "no folder"));
     }
     if about.mode() & 0o022 != 0 {
         return Err(wrong(
+            state_dir,
             "others may write to it, and so switch flags; chmod 700",
         ));
     }
-    let folder = state_dir.join(name);
-    make(&folder).map_err(|error| wrong(&error.to_string()))?;
-    Ok(folder)
+    Ok(about)
+}
+
+fn wrong(state_dir: &Path, what: &str) -> Error {
+    Error::new(format!("state_dir: {}: {what}", state_dir.display()))
+}
+
+/// Takes away what processes were writing in a folder when they were killed.
+pub(crate) fn sweep_unfinished(folder: &Path) {
+    const OLD: Duration = Duration::from_secs(600);
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let is_old = || {
+            let written = entry.metadata().and_then(|about| about.modified()).ok()?;
+            Some(written.elapsed().ok()? > OLD)
+        };
+        if is_unfinished(&path) && is_old().unwrap_or(false) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether it is the name of a file that somebody is writing, or was when it was killed.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    path.extension().is_some_and(|form| form == "new")
 }
 
 /// What a plain file holds, where it is not longer than `most`.
 pub(crate) fn content(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let (file, length) = open_plain(path)?;
+    if length > most {
+        return None;
+    }
+    first(file, most)
+}
+
+/// What a plain file begins with.
+pub(crate) fn head(path: &Path, most: u64) -> Option<Vec<u8>> {
+    first(open_plain(path)?.0, most)
+}
+
+/// Opens a plain file, and says how long it is. Anything else is not waited for.
+fn open_plain(path: &Path) -> Option<(File, u64)> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .open(path)
         .ok()?;
     let about = file.metadata().ok()?;
-    if !about.is_file() || about.len() > most {
-        return None;
-    }
+    about.is_file().then_some((file, about.len()))
+}
+
+fn first(file: File, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
@@ -97,6 +151,13 @@ impl ProcessName {
         let pid = parts.next()?.parse().ok()?;
         let started = parts.next()?.parse().ok()?;
         Some(Self { pid, started })
+    }
+
+    /// From a file's name: `PID-STARTED.json`, with or without more behind another `-`.
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
+        let is_json = path.extension().is_some_and(|form| form == "json");
+        let stem = path.file_stem().filter(|_| is_json)?;
+        Self::parse(stem.to_str()?)
     }
 
     /// Whether it runs, on this machine.
@@ -156,6 +217,9 @@ mod tests {
         for text in ["", "7", "x-1", "7-x", "-1-2"] {
             assert_eq!(ProcessName::parse(text), None, "{text}");
         }
+        let of_file = |name: String| ProcessName::of_file(Path::new(&name));
+        assert_eq!(of_file(format!("live/{own}-0.json")), Some(own));
+        assert_eq!(of_file(format!("live/{own}-0.json.{}.new", own.pid)), None);
         let earlier = ProcessName {
             started: own.started + 1,
             ..own

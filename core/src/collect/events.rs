@@ -4,6 +4,7 @@
 //! line in `events.jsonl` there, and the one process of the machine that sends takes it from there;
 //! without one the process that made it sends it.
 
+use super::state::Found;
 use crate::clock;
 use crate::state_dir;
 use crate::text::cut_str;
@@ -189,12 +190,26 @@ impl EventFile {
     }
 
     fn open_to_append(&self) -> io::Result<File> {
-        OpenOptions::new()
+        let file = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
-            .open(&self.0)
+            .open(&self.0)?;
+        self.give_to_owner(&file);
+        Ok(file)
+    }
+
+    /// What root writes belongs to whose folder it is: the processes of another user could neither
+    /// read on nor write more.
+    fn give_to_owner(&self, file: &File) {
+        let folder = self.0.parent().and_then(|folder| folder.metadata().ok());
+        if let (Some(folder), Ok(found)) = (folder, file.metadata())
+            && found.uid() != folder.uid()
+        {
+            // Only root may.
+            let _ = std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()));
+        }
     }
 
     fn before(&self) -> PathBuf {
@@ -216,10 +231,8 @@ impl EventFile {
         [self.0.clone(), self.before()].iter().find_map(|path| {
             let mut last = None;
             let length = std::fs::metadata(path).ok()?.len();
-            read_lines(path, length.saturating_sub(LOOK_BACK), |event, _| {
-                if is_deploy(&event) {
-                    last = Some(event);
-                }
+            read_lines(path, length.saturating_sub(LOOK_BACK), |event| {
+                last = event.filter(&is_deploy).or(last.take());
             })
             .ok()?;
             last
@@ -227,19 +240,20 @@ impl EventFile {
     }
 
     /// All events since a moment, oldest first.
-    pub(crate) fn since(&self, at: u64) -> io::Result<Vec<Event>> {
-        let mut events = Vec::new();
-        let mut keep = |event: Event, _| {
-            if event.at >= at {
-                events.push(event);
-            }
+    pub(crate) fn since(&self, at: u64) -> io::Result<Found<Event>> {
+        let mut events = Found::default();
+        let mut keep = |event: Option<Event>| match event {
+            Some(event) if event.at >= at => events.all.push(event),
+            Some(_) => {}
+            None => events.passed_over += 1,
         };
-        let _ = read_lines(&self.before(), 0, &mut keep);
-        match read_lines(&self.0, 0, &mut keep) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            done => drop(done?),
+        for path in [self.before(), self.0.clone()] {
+            match read_lines(&path, 0, &mut keep) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => drop(done?),
+            }
         }
-        events.sort_by_key(|event| event.at);
+        events.all.sort_by_key(|event| event.at);
         Ok(events)
     }
 
@@ -256,12 +270,12 @@ impl EventFile {
         if place.file != now.file {
             if place.file != 0 {
                 // Put aside meanwhile: the rest of it first.
-                let _ = read_lines(&self.before(), place.offset, |event, _| events.push(event));
+                let _ = read_lines(&self.before(), place.offset, |event| events.extend(event));
             }
             place.file = now.file;
             place.offset = 0;
         }
-        let read = read_lines(&self.0, place.offset, |event, _| events.push(event));
+        let read = read_lines(&self.0, place.offset, |event| events.extend(event));
         if let Ok(end) = read {
             place.offset = end;
         }
@@ -299,9 +313,9 @@ pub(crate) struct Place {
     offset: u64,
 }
 
-/// Reads whole lines from an offset on; gives where the last whole line ends. Lines that are no
-/// event are passed over.
-fn read_lines(path: &Path, from: u64, mut each: impl FnMut(Event, u64)) -> io::Result<u64> {
+/// Reads whole lines from an offset on; gives where the last whole line ends. A line that is no
+/// event is nothing.
+fn read_lines(path: &Path, from: u64, mut each: impl FnMut(Option<Event>)) -> io::Result<u64> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
@@ -319,19 +333,18 @@ fn read_lines(path: &Path, from: u64, mut each: impl FnMut(Event, u64)) -> io::R
             return Ok(at);
         }
         at += read as u64;
-        if let Ok(event) = serde_json::from_slice::<Event>(&line) {
-            each(event, at);
-        }
+        each(serde_json::from_slice(&line).ok());
     }
 }
 
 /// Writes an event down in a `state_dir`, for the process of the machine that sends. `false` for a
-/// deploy of the version that was deployed last: it was told already.
+/// deploy of the version that was deployed last: it was told already. The folder is not made here: it
+/// is to belong to the user of the processes that share it, who make it.
 ///
 /// # Errors
-/// The folder cannot be made or written to.
+/// There is no such folder, it is open to others, or it cannot be written to.
 pub fn record(state_dir: &Path, event: &Event) -> Result<bool, crate::Error> {
-    state_dir::folder(state_dir, "series")?;
+    state_dir::check(state_dir)?;
     let file = EventFile::of(state_dir);
     file.append(event)
         .map_err(|error| crate::Error::new(format!("{}: {error}", file.0.display())))
@@ -341,8 +354,14 @@ pub fn record(state_dir: &Path, event: &Event) -> Result<bool, crate::Error> {
 ///
 /// # Errors
 /// They cannot be read. That there are none is no error.
-pub fn events_since(state_dir: &Path, at: u64) -> io::Result<Vec<Event>> {
+pub fn events_since(state_dir: &Path, at: u64) -> io::Result<Found<Event>> {
     EventFile::of(state_dir).since(at)
+}
+
+/// The last deploy that was written down in a `state_dir`, where it was not long ago.
+#[must_use]
+pub fn last_deploy(state_dir: &Path) -> Option<Event> {
+    EventFile::of(state_dir).last_deploy()
 }
 
 #[cfg(test)]
@@ -371,6 +390,23 @@ mod tests {
     }
 
     #[test]
+    fn who_records_makes_no_folder_and_gives_the_file_to_whose_the_folder_is() {
+        let folder = std::env::temp_dir().join(format!("iop-record-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let event = Event::new(EventKind::Own, "x");
+        let said = record(&folder, &event).unwrap_err().to_string();
+        assert!(said.contains("No such file"), "{said}");
+        assert!(!folder.exists());
+        state_dir::folder(&folder, "series").unwrap();
+        // Only root can give a folder away; for others it is their own.
+        let _ = std::os::unix::fs::chown(&folder, Some(12_345), None);
+        assert!(record(&folder, &event).unwrap());
+        let owner = |path: &Path| path.metadata().unwrap().uid();
+        assert_eq!(owner(&folder.join("events.jsonl")), owner(&folder));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn events_are_read_on_from_where_they_were_read_to() {
         let file = file("places");
         file.append(&Event::new(EventKind::Own, "before")).unwrap();
@@ -390,6 +426,8 @@ mod tests {
             .unwrap();
         assert_eq!(names(file.next(&mut place)), ["c"]);
         assert!(file.next(&mut place).is_empty());
+        let all = file.since(0).unwrap();
+        assert_eq!((all.len(), all.passed_over), (4, 1));
     }
 
     #[test]

@@ -48,18 +48,7 @@ pub(super) fn add(shared: &Shared, beside: &Beside<'_>, samples: &mut Vec<Sample
     samples.push(gauge(&REQUEST_LIVE, &[], stats.live as f64));
     samples.push(gauge(&REQUEST_STUCK, &[], beside.stuck as f64));
     samples.push(counter(&PROFILER_OUTSIDE, &[], stats.calls_outside));
-    for (reason, count) in [
-        ("queue", stats.queue_dropped),
-        ("spans", stats.unlisted),
-        ("requests", stats.refused_live + stats.refused_memory),
-        ("log_queue", stats.log_dropped),
-        ("log_failed", stats.log_failed),
-        ("notes", stats.lost_notes),
-        ("late", stats.late_spans),
-        ("metrics", beside.lost_metrics),
-        ("events", beside.lost_events),
-        ("panics", stats.panics),
-    ] {
+    for (reason, count) in drops(&stats, beside.lost_metrics, beside.lost_events) {
         samples.push(counter(&PROFILER_DROPPED, &[reason], count));
     }
     if let Some(version) = beside.version {
@@ -69,6 +58,26 @@ pub(super) fn add(shared: &Shared, beside: &Beside<'_>, samples: &mut Vec<Sample
         samples.push(gauge(&DEPLOY_TIME, &[version], *at as f64 / NS_PER_S));
     }
     add_flags(shared, &stats, samples);
+}
+
+/// What was not kept, by reason.
+pub(super) fn drops(
+    stats: &Stats,
+    lost_metrics: u64,
+    lost_events: u64,
+) -> [(&'static str, u64); 10] {
+    [
+        ("queue", stats.queue_dropped),
+        ("spans", stats.unlisted),
+        ("requests", stats.refused_live + stats.refused_memory),
+        ("log_queue", stats.log_dropped),
+        ("log_failed", stats.log_failed),
+        ("notes", stats.lost_notes),
+        ("late", stats.late_spans),
+        ("metrics", lost_metrics),
+        ("events", lost_events),
+        ("panics", stats.panics),
+    ]
 }
 
 fn add_flags(shared: &Shared, stats: &Stats, samples: &mut Vec<Sample>) {

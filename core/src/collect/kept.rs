@@ -210,6 +210,11 @@ impl Keeper {
         }
     }
 
+    /// Which requests it keeps.
+    pub(crate) fn keep(&self) -> Keep {
+        self.keep
+    }
+
     /// Looks at a request that ended, and keeps it if it is to be kept. `true` where it was.
     pub(crate) fn look(
         &mut self,

@@ -18,12 +18,16 @@ use super::sink::outbox::Fate;
 use super::sink::parcel::Origin;
 use super::state::State;
 use super::state::kept::KeptFolder;
+use super::state::process::Pace;
 use super::state::series::MOST_VERSIONS;
+use super::state::{Keeps, ProcessStatus, SinkStatus};
 use super::stuck::Stuck;
 use crate::clock::{self, Scale};
 use crate::lane::slot::Held;
+use crate::memory;
 use crate::profiler::Shared;
 use crate::request::Profile;
+use crate::stats::Stats;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -57,6 +61,13 @@ pub(super) struct Metrics {
     threadless: bool,
     /// How long it took to tell the last time.
     telling_took: Duration,
+    /// How many requests ended lately; those that ended since, and how many of them failed; how many
+    /// the queue had dropped by then.
+    pace: Pace,
+    ended: (u64, u64),
+    dropped: u64,
+    /// Whether it was said that this process sends.
+    said_to_lead: bool,
 }
 
 impl Metrics {
@@ -94,6 +105,10 @@ impl Metrics {
             told: (0, None),
             threadless,
             telling_took: Duration::ZERO,
+            pace: Pace::default(),
+            ended: (0, 0),
+            dropped: 0,
+            said_to_lead: false,
         }
     }
 
@@ -101,6 +116,7 @@ impl Metrics {
     pub(super) fn add(&mut self, held: &Held, scale: &Scale, here: &Here, profile: &Profile) {
         self.aggregate.add(held, scale);
         self.counted += 1;
+        self.ended.0 += 1;
         let Some(keeper) = &mut self.keeper else {
             return;
         };
@@ -110,6 +126,7 @@ impl Metrics {
         let about = slot.facts().map(|facts| {
             let (kind, error) = facts.ending();
             let failed = has_failed(slot.ended(), slot.status(), error);
+            self.ended.1 += u64::from(failed);
             let route = facts.route_label();
             // Most requests are neither slow nor failed, and their route is not copied.
             let slow = page_ns >= here.thresholds.of(kind, route);
@@ -128,7 +145,10 @@ impl Metrics {
     pub(super) fn add_spilled(&mut self, here: &Here, scale: &Scale) {
         if let Some(spilled) = here.spill.take(scale) {
             self.aggregate.add_spilled(&spilled);
+            let (requests, failed) = spilled.counts();
             self.counted += 1;
+            self.ended.0 += requests;
+            self.ended.1 += failed;
         }
     }
 
@@ -204,11 +224,66 @@ impl Metrics {
         }
         let leads = self.state.as_mut().is_none_or(State::leads);
         self.take_events(shared, here, leads);
-        if self.state.is_some() && (all || self.is_telling_due()) {
+        self.keep_pace(here);
+        if self.state.is_some() && (all || self.is_telling_due(leads)) {
             self.tell(shared, here);
+            self.tell_status(shared, here, leads);
         }
         self.send(shared, here, leads, all);
         said
+    }
+
+    fn keep_pace(&mut self, here: &Here) {
+        let dropped = here.dropped.load(Ordering::Relaxed);
+        let (requests, failed) = std::mem::take(&mut self.ended);
+        let newly_dropped = dropped.saturating_sub(self.dropped);
+        self.pace
+            .add(clock::wall(), requests, failed, newly_dropped);
+        self.dropped = dropped;
+    }
+
+    /// Says how this process is.
+    fn tell_status(&mut self, shared: &'static Shared, here: &Here, leads: bool) {
+        let options = &shared.collector.options;
+        let stats = Stats::collect(shared);
+        let lost_metrics = here.existing_own().map_or(0, super::own::Own::lost);
+        let lost_events = here.events_lost.load(Ordering::Relaxed);
+        let drops = gauges::drops(&stats, lost_metrics, lost_events);
+        let nanoseconds = options.metrics.stuck_after.as_nanos();
+        let status = ProcessStatus {
+            pid: shared.pid(),
+            host: shared.host.clone(),
+            since: self.since,
+            at: clock::wall(),
+            running: true,
+            ended: false,
+            by_thread: !options.threadless,
+            leads,
+            version: self.aggregate.version().map(|version| version.to_string()),
+            memory: memory::resident(),
+            stuck_after_ns: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
+            queued: stats.queued,
+            dropped: drops
+                .map(|(reason, count)| (reason.to_owned(), count))
+                .to_vec(),
+            recent: self.pace.recent(),
+            sinks: stats.sinks.into_iter().map(SinkStatus::from).collect(),
+            keeps: self
+                .keeper
+                .as_ref()
+                .map(|keeper| Keeps::from(keeper.keep())),
+        };
+        if let Some(state) = &mut self.state {
+            state.tell_status(status);
+        }
+        self.said_to_lead = leads;
+    }
+
+    /// This process reports no more.
+    pub(super) fn end(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.end();
+        }
     }
 
     /// Looks at what is going on now.
@@ -217,14 +292,15 @@ impl Metrics {
         let details = options.keep.unwrap_or_default().details;
         let (said, live) = self.stuck.look(shared, options.stuck_after, details);
         if let Some(state) = &mut self.state {
-            state.tell_live(&live);
+            state.tell_live(live);
         }
         said
     }
 
-    fn is_telling_due(&self) -> bool {
+    fn is_telling_due(&self, leads: bool) -> bool {
         let (counted, told) = self.told;
-        let pause = match (counted == self.counted, self.threadless) {
+        let is_idle = counted == self.counted && leads == self.said_to_lead;
+        let pause = match (is_idle, self.threadless) {
             (true, _) => TELL_IDLE,
             (false, true) => TELL.min(self.telling_took * TELLING_AT_MOST),
             (false, false) => TELL,

@@ -35,7 +35,7 @@ use crate::lane::slot::Held;
 use crate::profile::State;
 use crate::profiler::Shared;
 use crate::stats::SinkStats;
-pub use events::{Event, EventKind, events_since, record};
+pub use events::{Event, EventKind, events_since, last_deploy, record};
 use here::{ENDED, Here, NO_THREAD, RUNNING};
 pub use kept::{Keep, Kept, KeptFor};
 use metrics::Metrics;

@@ -116,6 +116,13 @@ impl Spill {
 }
 
 impl Spilled {
+    /// How many requests, and how many of them failed.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let sums = self.requests().map(|(_, count, _)| count);
+        let [_, (errors, _), _, (abandoned, _)] = self.requests;
+        (sums.sum(), errors + abandoned)
+    }
+
     /// How requests ended, how many, and their time.
     pub(super) fn requests(&self) -> impl Iterator<Item = (Ending, u64, u64)> {
         const STATES: [(State, bool); ENDINGS] = [

@@ -50,6 +50,7 @@ impl Stuck {
             host: shared.host.clone(),
             at: clock::wall(),
             running: true,
+            ended: false,
             live,
             requests: requests
                 .iter()

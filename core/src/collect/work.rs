@@ -126,6 +126,8 @@ impl Work {
     /// Ends what the sinks have of their own.
     pub(super) fn end(&mut self) {
         self.sinks.clear();
-        self.metrics = None;
+        if let Some(mut metrics) = self.metrics.take() {
+            metrics.end();
+        }
     }
 }

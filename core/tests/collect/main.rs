@@ -1,4 +1,5 @@
 //! What the collector counts, keeps and shares, seen from outside.
+#![allow(clippy::print_stdout)] // workers say when they are done
 
 mod kept;
 mod own;

@@ -3,13 +3,18 @@
 //! Each process is this test binary, started with a part to play.
 
 use super::*;
-use ioprofiler::collect::state::{kept_requests, live_processes, merged_series, show_kept};
+use ioprofiler::collect::state::{
+    ProcessStatus, kept_requests, live_processes, merged_series, processes, show_kept,
+};
+use ioprofiler::sinks::Graphite;
 use ioprofiler::{Facts, Profiler};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const PART: &str = "IOPROF_COLLECT_PART";
+/// Where carbon would be, where it is to be sent to.
+const CARBON: &str = "IOPROF_COLLECT_CARBON";
 
 /// A process that does what it is told, a line each, and says when it is done.
 struct Worker {
@@ -20,7 +25,12 @@ struct Worker {
 
 impl Worker {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "")
+    }
+
+    fn start_with(folder: &Path, carbon: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
+            .env(CARBON, carbon)
             .args([
                 "--exact",
                 "processes::part",
@@ -79,7 +89,12 @@ fn part() {
     let Some(folder) = std::env::var_os(PART) else {
         return;
     };
-    let profiler = Profiler::builder().state_dir(folder).build().unwrap();
+    let carbon = std::env::var(CARBON).unwrap();
+    let mut builder = Profiler::builder().state_dir(folder);
+    if !carbon.is_empty() {
+        builder = builder.send_to(Graphite::to(&carbon));
+    }
+    let profiler = builder.build().unwrap();
     println!("ready");
     let mut open = Vec::new();
     for order in std::io::stdin().lines() {
@@ -111,13 +126,20 @@ fn part() {
                 std::thread::sleep(Duration::from_millis(1_600));
             }
             "deploy" => profiler.deploy(words.next().unwrap(), "erika", "new search"),
+            "end" => assert!(profiler.shutdown(SOON)),
             "count" => profiler.count("registrations", 1),
             "read" => {
                 print!("{} ", requests(&profiler.series()));
             }
             other => panic!("{other}"),
         }
-        assert!(profiler.flush(SOON));
+        let is_told = order != "end";
+        // Nobody listens at carbon's: that is not waited for.
+        if !carbon.is_empty() {
+            profiler.flush(Duration::from_millis(500));
+        } else if is_told {
+            assert!(profiler.flush(SOON));
+        }
         println!("done");
     }
 }
@@ -205,6 +227,71 @@ fn what_a_killed_worker_was_in_can_be_seen() {
 }
 
 #[test]
+fn each_process_says_how_it_is() {
+    let folder = folder("status");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let carbon = nobody.local_addr().unwrap().to_string();
+    drop(nobody);
+    let mut workers = [&carbon, "", ""].map(|carbon| Worker::start_with(&folder, carbon));
+    let ids: Vec<u32> = workers.iter().map(|worker| worker.child.id()).collect();
+    let all = || processes(&folder).unwrap();
+    let find = |which: usize| all().into_iter().find(|status| status.pid == ids[which]);
+    let of = |which: usize| find(which).unwrap_or_else(|| panic!("{which} of {:?}", all()));
+    let sums = |status: &ProcessStatus| {
+        let recent = status.recent.iter();
+        recent.fold((0, 0), |(requests, failed), recent| {
+            (requests + recent.requests, failed + recent.failed)
+        })
+    };
+    workers[0].order("serve 3");
+    workers[0].order("fail");
+    // It does not wait until carbon is there, so it is waited for.
+    let begun = std::time::Instant::now();
+    let is_told = |status: &ProcessStatus| sums(status) == (4, 1) && status.sinks[0].failures > 0;
+    while !find(0).is_some_and(|status| is_told(&status)) {
+        assert!(begun.elapsed() < 6 * SOON, "{:?}", all());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    workers[1].order("serve 2");
+    workers[2].order("serve 1");
+    assert_eq!((all().len(), all().passed_over), (3, 0));
+    let first = of(0);
+    assert!(first.running && first.leads && first.by_thread && !first.ended);
+    assert!(first.memory > Some(1 << 20) && first.at >= first.since);
+    let keeps = first.keeps.unwrap();
+    assert_eq!(
+        (keeps.slowest, keeps.errors, keeps.during_s),
+        (5, 5, 15 * 60)
+    );
+    let sink = &first.sinks[0];
+    assert_eq!((&*sink.name, sink.sent, sink.sent_at), ("graphite", 0, 0));
+    assert!(sink.failures > 0 && sink.failed_at >= first.since);
+    assert!(sink.why.contains("refused"), "{sink:?}");
+    assert!(of(1).running && !of(1).leads);
+
+    workers[1].order("hang");
+    workers[1].order("end");
+    assert!(!of(1).running && of(1).ended, "it said so");
+    let live = live_processes(&folder).unwrap();
+    let left = live.iter().find(|process| process.pid == ids[1]).unwrap();
+    assert!(left.ended && !left.running && left.live == 1, "{left:?}");
+    let [first, _, third] = workers;
+    third.kill();
+    assert!(!of(2).running && !of(2).ended, "it could not");
+    drop(first);
+    // What the dead left is not in the way of those who begin.
+    let mut anew = Worker::start(&folder);
+    anew.order("serve 1");
+    assert_eq!(all().len(), 4);
+    assert!(
+        all()
+            .iter()
+            .all(|s| s.leads == (s.pid == anew.child.id()) || s.pid == ids[0])
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn kept_requests_are_found_by_any_id() {
     let folder = folder("kept");
     let mut worker = Worker::start(&folder);
@@ -220,6 +307,17 @@ fn kept_requests_are_found_by_any_id() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["format"], "ioprofiler.profile");
     assert_eq!(show_kept(&folder, "never", true), None);
+    // What is no kept request is counted and passed over.
+    for (name, text) in [
+        ("half.json", "{\"kept\":{\"id\":\"x\""),
+        ("other.json", "{}"),
+        ("notes", ""),
+        ("a.json.1.new", "{"),
+    ] {
+        std::fs::write(folder.join("kept").join(name), text).unwrap();
+    }
+    let again = kept_requests(&folder).unwrap();
+    assert_eq!((again.len(), again.passed_over), (3, 3));
     // Nothing was written beside the folder.
     assert!(!folder.join("the id.json").exists());
     std::fs::remove_dir_all(folder).unwrap();

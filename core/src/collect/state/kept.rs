@@ -8,11 +8,12 @@
 //! Written when a request is kept, taken away when it is forgotten. What a process left that was
 //! killed goes when it is too old.
 
+use super::found::{File, Found};
 use crate::collect::kept::Kept;
 use crate::profile::ProfileData;
 use crate::render::{self, Details};
-use crate::state_dir::{self, content};
-use serde::Deserialize;
+use crate::state_dir::{self, content, head, is_unfinished};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use std::time::{Duration, SystemTime};
 const MOST_FILES: usize = 2_000;
 const MAX_FILE: u64 = 16 << 20;
 const MAX_NAME: usize = 80;
+/// A summary is within so many bytes.
+const MAX_SUMMARY: u64 = 64 << 10;
 
 /// The folder of kept requests.
 #[derive(Clone, Debug)]
@@ -85,7 +88,7 @@ fn file_name(id: &str) -> String {
 
 /// What a list of kept requests shows of one.
 #[non_exhaustive]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptRequest {
     /// The request's id.
     pub id: String,
@@ -112,10 +115,10 @@ pub struct KeptRequest {
 }
 
 /// A profile's JSON with a summary before it, in one object.
-#[derive(Deserialize)]
-struct Summary {
-    kept: KeptRequest,
-}
+struct Summary;
+
+/// What such a file begins with; the summary follows.
+const BEGIN: &str = "{\"kept\":";
 
 impl Summary {
     fn write(kept: &Kept, json: &str) -> String {
@@ -143,7 +146,14 @@ impl Summary {
         });
         // The profile's own object goes on behind it.
         let rest = json.strip_prefix('{').unwrap_or("}");
-        format!("{{\"kept\":{summary},{rest}")
+        format!("{BEGIN}{summary},{rest}")
+    }
+
+    /// Reads no more than the summary: of a thousand profiles the calls would be much.
+    fn read(text: &[u8]) -> Option<KeptRequest> {
+        let text = text.strip_prefix(BEGIN.as_bytes())?;
+        let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+        values.next()?.ok()
     }
 }
 
@@ -151,18 +161,28 @@ impl Summary {
 ///
 /// # Errors
 /// There is no such folder, or it may not be read.
-pub fn kept_requests(state_dir: &Path) -> io::Result<Vec<KeptRequest>> {
-    let mut kept = Vec::new();
+pub fn kept_requests(state_dir: &Path) -> io::Result<Found<KeptRequest>> {
+    let mut kept = Found::default();
     for entry in std::fs::read_dir(state_dir.join("kept"))?.flatten() {
         let path = entry.path();
-        if path.extension().is_none_or(|form| form != "json") {
-            continue;
+        match path.extension().and_then(|form| form.to_str()) {
+            Some("json") => {}
+            Some("txt") => continue,
+            _ if is_unfinished(&path) => continue,
+            _ => {
+                kept.passed_over += 1;
+                continue;
+            }
         }
-        let text = content(&path, MAX_FILE);
-        let read = text.and_then(|text| serde_json::from_slice::<Summary>(&text).ok());
-        kept.extend(read.map(|summary| summary.kept));
+        let text = head(&path, MAX_SUMMARY);
+        match File::of(text.and_then(|text| Summary::read(&text)), &path) {
+            File::Read(summary) => kept.all.push(summary),
+            File::Gone => {}
+            File::Wrong => kept.passed_over += 1,
+        }
     }
-    kept.sort_by_key(|request| (std::cmp::Reverse(request.page_ns), request.started_at));
+    kept.all
+        .sort_by_key(|request| (std::cmp::Reverse(request.page_ns), request.started_at));
     Ok(kept)
 }
 

@@ -7,9 +7,10 @@
 //! Written once a second by each process, and left there when it ends: what a killed worker was in
 //! is what one wants to know. Details are fingerprints, unless the operator said otherwise.
 
+use super::found::{File, Found};
 use crate::profile::ProfileData;
 use crate::render::{Details, mask};
-use crate::state_dir::{self, ProcessName, content};
+use crate::state_dir::{self, ProcessName, is_unfinished};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub struct LiveProcess {
     /// Whether it runs still.
     #[serde(skip)]
     pub running: bool,
+    /// It said that it ends, and what it was in then; what does not run and did not say so was killed.
+    #[serde(default)]
+    pub ended: bool,
     /// How many requests it is in.
     pub live: u64,
     /// The oldest of them, oldest first.
@@ -99,8 +103,8 @@ impl LiveRequest {
 /// Says what this process is doing.
 pub(crate) struct LiveTeller {
     path: PathBuf,
-    /// What was said last had nothing in it, so that nothing need be said again.
-    was_idle: bool,
+    /// What was said last.
+    said: Option<LiveProcess>,
 }
 
 impl LiveTeller {
@@ -108,18 +112,30 @@ impl LiveTeller {
         let name = format!("{}-{profiler}.json", ProcessName::own());
         Self {
             path: state_dir.join("live").join(name),
-            was_idle: false,
+            said: None,
         }
     }
 
-    pub(crate) fn tell(&mut self, process: &LiveProcess) -> io::Result<()> {
-        let is_idle = process.live == 0;
-        if is_idle && self.was_idle {
+    pub(crate) fn tell(&mut self, process: LiveProcess) -> io::Result<()> {
+        // That it is idle is said once.
+        let was_idle = self.said.as_ref().is_some_and(|said| said.live == 0);
+        if process.live == 0 && was_idle {
             return Ok(());
         }
-        state_dir::write(&self.path, &serde_json::to_vec(process)?)?;
-        self.was_idle = is_idle;
+        state_dir::write(&self.path, &serde_json::to_vec(&process)?)?;
+        self.said = Some(process);
         Ok(())
+    }
+
+    /// This process reports no more.
+    pub(crate) fn end(&mut self) {
+        if let Some(mut last) = self.said.take().filter(|said| said.live > 0) {
+            last.ended = true;
+            let json = serde_json::to_vec(&last).unwrap_or_default();
+            let _ = state_dir::write(&self.path, &json);
+        } else {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -128,15 +144,15 @@ impl LiveTeller {
 ///
 /// # Errors
 /// There is no such folder, or it may not be read.
-pub fn live_processes(state_dir: &Path) -> io::Result<Vec<LiveProcess>> {
-    let mut processes = Vec::new();
-    for_each(state_dir, |_, process| {
+pub fn live_processes(state_dir: &Path) -> io::Result<Found<LiveProcess>> {
+    let mut found = Found::default();
+    found.passed_over = for_each(state_dir, |_, process| {
         if process.running || process.live > 0 {
-            processes.push(process);
+            found.all.push(process);
         }
     })?;
-    processes.sort_by_key(|process| process.pid);
-    Ok(processes)
+    found.all.sort_by_key(|process| process.pid);
+    Ok(found)
 }
 
 /// Takes away what ended processes left: at once where they were idle, else after a day.
@@ -149,19 +165,26 @@ pub(crate) fn sweep(state_dir: &Path, now: u64) {
     });
 }
 
-fn for_each(state_dir: &Path, mut each: impl FnMut(&Path, LiveProcess)) -> io::Result<()> {
+/// Gives how many files could not be read.
+fn for_each(state_dir: &Path, mut each: impl FnMut(&Path, LiveProcess)) -> io::Result<u64> {
+    let mut passed_over = 0;
     for entry in std::fs::read_dir(state_dir.join("live"))?.flatten() {
         let path = entry.path();
-        let name = path.file_stem().and_then(|stem| stem.to_str());
-        let Some(name) = name.and_then(ProcessName::parse) else {
+        if is_unfinished(&path) {
+            continue;
+        }
+        let Some(name) = ProcessName::of_file(&path) else {
+            passed_over += 1;
             continue;
         };
-        let text = content(&path, MAX_FILE);
-        let read = text.and_then(|text| serde_json::from_slice::<LiveProcess>(&text).ok());
-        if let Some(mut process) = read {
-            process.running = name.is_running();
-            each(&path, process);
+        match File::<LiveProcess>::json(&path, MAX_FILE) {
+            File::Read(mut process) if process.pid == name.pid => {
+                process.running = name.is_running() && !process.ended;
+                each(&path, process);
+            }
+            File::Gone => {}
+            _ => passed_over += 1,
         }
     }
-    Ok(())
+    Ok(passed_over)
 }

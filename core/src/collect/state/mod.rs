@@ -2,9 +2,11 @@
 //!
 //! Nothing here may fail a host: what cannot be written is written the next time.
 
+pub(crate) mod found;
 pub(crate) mod kept;
 pub(crate) mod leader;
 pub(crate) mod live;
+pub(crate) mod process;
 pub(crate) mod series;
 
 use super::events::{Event, EventFile, Place};
@@ -15,12 +17,15 @@ use crate::state_dir;
 use kept::KeptFolder;
 use leader::Leader;
 use live::LiveTeller;
+use process::StatusTeller;
 use series::{SeriesFolder, Teller};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use found::Found;
 pub use kept::{KeptRequest, kept_requests, show_kept};
 pub use live::{LiveProcess, LiveRequest, OpenCall, live_processes};
+pub use process::{Keeps, ProcessStatus, Recent, SinkStatus, processes};
 pub use series::merged_series;
 
 /// What ended processes left is swept so often.
@@ -36,6 +41,7 @@ pub(super) struct State {
     folder: SeriesFolder,
     teller: Teller,
     live: LiveTeller,
+    status: StatusTeller,
     leader: Leader,
     events: EventFile,
     /// Up to where events were sent; known to who leads.
@@ -47,7 +53,7 @@ pub(super) struct State {
 
 /// Makes the folders.
 pub(crate) fn prepare(state_dir: &Path) -> Result<(), Error> {
-    for name in ["series", "live", "kept"] {
+    for name in ["series", "live", "process", "kept"] {
         state_dir::folder(state_dir, name)?;
     }
     Ok(())
@@ -60,6 +66,7 @@ impl State {
             path: path.to_owned(),
             teller: Teller::new(folder.clone(), profiler, host),
             live: LiveTeller::new(path, profiler),
+            status: StatusTeller::new(path, profiler),
             leader: Leader::new(folder.lock_path(), profiler),
             events: EventFile::of(path),
             folder,
@@ -79,6 +86,10 @@ impl State {
             self.swept_at = Some(Instant::now());
             let _ = self.folder.take_in_ended();
             live::sweep(&self.path, clock::wall());
+            process::sweep(&self.path, clock::wall());
+            for name in ["series", "live", "process"] {
+                state_dir::sweep_unfinished(&self.path.join(name));
+            }
             KeptFolder::of(&self.path).sweep(FORGET_KEPT);
         }
         true
@@ -88,12 +99,22 @@ impl State {
         let _ = self.teller.tell(own);
     }
 
-    pub(super) fn tell_live(&mut self, live: &live::LiveProcess) {
+    pub(super) fn tell_live(&mut self, live: LiveProcess) {
         let _ = self.live.tell(live);
     }
 
+    pub(super) fn tell_status(&mut self, status: ProcessStatus) {
+        let _ = self.status.tell(status);
+    }
+
+    /// This process reports no more.
+    pub(super) fn end(&mut self) {
+        self.live.end();
+        self.status.end(clock::wall());
+    }
+
     pub(super) fn merged(&self) -> Vec<Series> {
-        self.folder.merged()
+        self.folder.merged().all
     }
 
     pub(super) fn sent(&self, sink: &str) -> Vec<Series> {

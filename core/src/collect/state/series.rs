@@ -13,13 +13,14 @@
 //! twice, whoever reads when. And since a process reads its own part from its file too, no sum ever
 //! goes back, whichever process is asked.
 
+use super::found::{File, Found};
 use crate::collect::events::Place;
 use crate::collect::series::json::SeriesJson;
 use crate::collect::series::{Series, add_to};
-use crate::state_dir::{self, ProcessName, content};
+use crate::state_dir::{self, ProcessName, content, is_unfinished};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -63,17 +64,28 @@ impl SeriesFolder {
         self.0.join("ended.json")
     }
 
-    /// The series of all processes together, by version.
-    pub(crate) fn merged(&self) -> Vec<Series> {
+    /// The series of all processes together, by version, the newest first.
+    pub(crate) fn merged(&self) -> Found<Series> {
+        let mut wrong: HashSet<PathBuf> = HashSet::new();
         let mut processes: HashMap<String, (bool, Vec<Series>)> = HashMap::new();
         // A process may have said something new between the look and the reading: look again.
         for _ in 0..5 {
             let mut missed = false;
-            for (name, files) in self.files() {
+            let (files, foreign) = self.files();
+            wrong.extend(foreign);
+            for (name, files) in files {
                 if processes.contains_key(&name) {
                     continue;
                 }
-                match files.values().rev().find_map(|path| read(path)) {
+                let mut read = |path: &PathBuf| match File::of(read(path), path) {
+                    File::Read(series) => Some(series),
+                    File::Gone => None,
+                    File::Wrong => {
+                        wrong.insert(path.clone());
+                        None
+                    }
+                };
+                match files.values().rev().find_map(&mut read) {
                     Some(series) => {
                         let runs = ProcessName::parse(&name).is_some_and(ProcessName::is_running);
                         processes.insert(name, (runs, series));
@@ -97,32 +109,41 @@ impl SeriesFolder {
             }
         }
         all.sort_by_key(|series| std::cmp::Reverse(series.at));
-        all
+        Found {
+            all,
+            passed_over: wrong.len() as u64,
+        }
     }
 
-    fn files(&self) -> HashMap<String, Files> {
+    /// The files of each process, and those that are no business of ours.
+    fn files(&self) -> (HashMap<String, Files>, Vec<PathBuf>) {
         let mut processes: HashMap<String, Files> = HashMap::new();
+        let mut foreign = Vec::new();
         let Ok(entries) = std::fs::read_dir(&self.0) else {
-            return processes;
+            return (processes, foreign);
         };
         for entry in entries.flatten() {
             let path = entry.path();
-            let is_json = path
-                .extension()
-                .is_some_and(|extension| extension == "json");
             let stem = path.file_stem().and_then(|stem| stem.to_str());
-            let parts = stem
-                .filter(|_| is_json)
-                .and_then(|stem| stem.rsplit_once('-'));
+            let parts = stem.and_then(|stem| stem.rsplit_once('-'));
             if let Some((name, number)) = parts
                 && let Ok(number) = number.parse()
-                && ProcessName::parse(name).is_some()
+                && ProcessName::of_file(&path).is_some()
             {
                 let files = processes.entry(name.to_owned()).or_default();
                 files.insert(number, path);
+            } else if !self.is_known(&path) {
+                foreign.push(path);
             }
         }
-        processes
+        (processes, foreign)
+    }
+
+    /// Whether a file is another of those that are here.
+    fn is_known(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let is_sent = name.is_some_and(|name| name.starts_with("sent."));
+        is_sent || is_unfinished(path) || *path == self.ended_path() || *path == self.lock_path()
     }
 
     fn ended(&self) -> Ended {
@@ -142,7 +163,7 @@ impl SeriesFolder {
 
     /// Takes in what ended processes counted, and their files away. Only the one that leads does.
     pub(crate) fn take_in_ended(&self) -> io::Result<()> {
-        let files = self.files();
+        let (files, _) = self.files();
         let gone: Vec<&String> = files
             .keys()
             .filter(|name| !ProcessName::parse(name).is_some_and(ProcessName::is_running))
@@ -270,7 +291,7 @@ impl Teller {
 /// What all processes of a `state_dir` counted, ended ones included: one for each version of the
 /// application, the newest first.
 #[must_use]
-pub fn merged_series(state_dir: &Path) -> Vec<Series> {
+pub fn merged_series(state_dir: &Path) -> Found<Series> {
     SeriesFolder::of(state_dir).merged()
 }
 
@@ -346,13 +367,13 @@ mod tests {
             folder.take_in_ended().unwrap();
             assert_eq!(hits(&folder.merged()), [("1".to_owned(), 23)]);
         }
-        assert_eq!(folder.files().len(), 1);
+        assert_eq!(folder.files().0.len(), 1);
         // Killed between `ended.json` and the removal of the files.
         gone.before = None;
         gone.tell(&[series("1", 12, 20)]).unwrap();
         assert_eq!(hits(&folder.merged()), [("1".to_owned(), 23)]);
         folder.take_in_ended().unwrap();
-        assert_eq!(folder.files().len(), 1);
+        assert_eq!(folder.files().0.len(), 1);
         assert_eq!(hits(&folder.merged()), [("1".to_owned(), 23)]);
     }
 
@@ -383,6 +404,10 @@ mod tests {
         let torn = folder.0.join(format!("{}-2.json", own.name));
         std::fs::write(&torn, b"{\"host\":\"vm\",\"ser").unwrap();
         std::fs::write(folder.0.join("notes.json"), b"{}").unwrap();
-        assert_eq!(hits(&folder.merged()), [("1".to_owned(), 7)]);
+        folder.keep_sent("graphite", &[]).unwrap();
+        folder.keep_sent_events(Place::default()).unwrap();
+        let found = folder.merged();
+        assert_eq!(hits(&found), [("1".to_owned(), 7)]);
+        assert_eq!(found.passed_over, 2);
     }
 }
