@@ -429,6 +429,21 @@ impl StoredFacts {
         (self.kind, self.error.is_set)
     }
 
+    pub(crate) fn method(&self) -> &str {
+        self.text(At::Method).unwrap_or_default()
+    }
+
+    /// What its series are called by: see [`FactsData::route_label`].
+    pub(crate) fn route_label(&self) -> &str {
+        match (self.kind, self.route.get()) {
+            (_, Some(route)) => route,
+            (RequestKind::Web, None) => "unknown",
+            (RequestKind::Job | RequestKind::Command, None) => {
+                self.text(At::Path).unwrap_or_default()
+            }
+        }
+    }
+
     pub(crate) fn data(&self) -> FactsData {
         FactsData {
             kind: self.kind,

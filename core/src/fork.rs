@@ -227,6 +227,30 @@ impl<T: Sync> Forever<T> {
         }
     }
 
+    /// Puts something else there, if it is still as it was when the caller looked; else gives what
+    /// another thread put there.
+    pub(crate) fn replace_if(
+        &self,
+        before: Option<&'static T>,
+        thing: &'static T,
+    ) -> Result<(), &'static T> {
+        let pointer = |thing: Option<&'static T>| {
+            thing.map_or(std::ptr::null_mut(), |thing| {
+                std::ptr::from_ref(thing).cast_mut()
+            })
+        };
+        match self.0.compare_exchange(
+            pointer(before),
+            pointer(Some(thing)),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => Ok(()),
+            // SAFETY: null, or made from a `&'static T` here.
+            Err(there) => unsafe { there.as_ref() }.map_or(Ok(()), Err),
+        }
+    }
+
     /// Puts something else there; what was there stays alive for those who hold it.
     pub(crate) fn replace(&self, thing: &'static T) {
         self.0

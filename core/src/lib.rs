@@ -71,12 +71,15 @@ pub mod inject;
 mod lane;
 pub mod log_format;
 mod memory;
+mod names;
 pub mod notes;
 pub mod profile;
 mod profiler;
 pub mod render;
 mod request;
 mod scope;
+pub mod sinks;
+mod state_dir;
 mod stats;
 pub mod table;
 mod text;
@@ -86,7 +89,7 @@ pub use category::{AsCategory, Category, CategoryId, Dialect, Kind};
 pub use clock::Clock;
 pub use collect::sink::access_log::AccessLog;
 pub use collect::sink::memory::MemorySink;
-pub use collect::{Ended, LogEvent, Sink};
+pub use collect::{Ended, Event, EventKind, Keep, Kept, KeptFor, LogEvent, Sink};
 pub use error::Error;
 pub use facts::Facts;
 pub use flags::{Flag, Flags, flag};
@@ -100,7 +103,7 @@ pub use profile::{Caller, Counts, Hook, Outcome, ProfileData, RequestKind, SpanD
 pub use profiler::{Profiler, ProfilerBuilder, Record, WantedHeaders};
 pub use request::{Entered, InRequest, Profile, Request, RequestNumber};
 pub use scope::{current, note, scope, span};
-pub use stats::Stats;
+pub use stats::{SinkStats, Stats};
 pub use trace_context::TraceContext;
 
 /// The README's Rust, compiled and run with the crate's own examples.

@@ -146,6 +146,17 @@ pub struct FactsData {
 }
 
 impl FactsData {
+    /// What its series are called by: the route's template, `unknown` where there is none; of jobs
+    /// and commands their name.
+    #[must_use]
+    pub fn route_label(&self) -> &str {
+        match (self.kind, &self.route) {
+            (_, Some(route)) => route,
+            (RequestKind::Web, None) => "unknown",
+            (RequestKind::Job | RequestKind::Command, None) => &self.path,
+        }
+    }
+
     /// The trace that the request belongs to, where `traceparent` is well-formed.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext<'_>> {

@@ -3,6 +3,7 @@
 mod logs;
 
 use crate::clock::Clock;
+use crate::collect::options::{CollectorOptions, MetricsOptions};
 use crate::collect::sink::access_log::{AccessLog, Control};
 use crate::collect::{Collector, Log, LogEvent, Sink, SinkKind};
 use crate::error::Error;
@@ -15,7 +16,7 @@ use crate::lane::context;
 use crate::lane::process::{self, Process};
 use crate::lane::slot::{Allowance, Held, Slot};
 use crate::log_format::NoteFormat;
-use crate::profile::{Hook, Outcome, ProfileData, RequestKind, State};
+use crate::profile::{Hook, ProfileData, RequestKind, State};
 use crate::request::{Profile, Request, What, build};
 use crate::stats::Stats;
 use crate::{clock, fork};
@@ -124,6 +125,7 @@ pub struct ProfilerBuilder {
     access_logs: Vec<AccessLog>,
     note_format: Option<NoteFormat>,
     log: Option<Log>,
+    pub(crate) metrics: MetricsOptions,
 }
 
 impl std::fmt::Debug for ProfilerBuilder {
@@ -153,6 +155,7 @@ impl Default for ProfilerBuilder {
             access_logs: Vec::new(),
             note_format: None,
             log: None,
+            metrics: MetricsOptions::default(),
         }
     }
 }
@@ -260,6 +263,7 @@ impl ProfilerBuilder {
         for log in &self.access_logs {
             log.check()?;
         }
+        self.metrics.check(self.threadless)?;
         let range = |name: &str, value: u64, least: u64, most: u64| {
             if (least..=most).contains(&value) {
                 return Ok(());
@@ -302,6 +306,8 @@ impl ProfilerBuilder {
         let wanted = WantedHeaders::of(&self.access_logs, self.note_format.as_ref());
         let access_logs = self.take_access_logs();
         self.clock.start();
+        self.metrics.build_id = self.build_id.clone();
+        self.metrics.state_dir = self.flag_files.prepare_state_dir()?;
         let (source, look) = self.flag_files.open()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let place = PROFILERS.get(number as usize).ok_or_else(|| {
@@ -335,7 +341,13 @@ impl ProfilerBuilder {
             before_disable: AtomicU8::new(self.record as u8),
             hooks: parking_lot::Mutex::new(Vec::new()),
             keys: RandomState::new(),
-            collector: Collector::new(self.sinks, self.log, self.threadless, source.is_some()),
+            collector: Collector::new(CollectorOptions {
+                sinks: self.sinks,
+                log: self.log,
+                threadless: self.threadless,
+                looks: source.is_some(),
+                metrics: self.metrics,
+            }),
             flags: Store::of_source(look.document),
             source,
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
@@ -343,14 +355,18 @@ impl ProfilerBuilder {
             swept_at: AtomicU64::new(0),
         }));
         place.replace(shared);
+        if shared.source.is_some() {
+            shared.flags.looked();
+        }
         static FORGOTTEN: fn(&'static Slot, u32) = Shared::forgotten;
         process::on_forgotten(&FORGOTTEN);
         let _ = process::process();
         if shared.options.gate.is_everyone() {
-            shared.collector.log(LogEvent::new(
+            let event = LogEvent::new(
                 "gate",
                 "the gate is open to everyone: whoever asks sees this process's SQL",
-            ));
+            );
+            shared.collector.log(shared, event);
         }
         shared.say_of_flags(look.events);
         Ok(Profiler { shared })
@@ -423,19 +439,7 @@ impl Profiler {
     /// The requests that live now, oldest first, each with its open calls only.
     #[must_use]
     pub fn in_flight(&self) -> Vec<ProfileData> {
-        let scale = clock::Scale::now();
-        let mut live = Vec::new();
-        for held in self.shared.live_requests() {
-            let mut data = build(&held, self.shared, &scale, scale.ticks(), What::All);
-            data.spans.retain(|span| span.outcome == Outcome::Open);
-            for span in &mut data.spans {
-                // Its parent may be gone from the list.
-                span.parent = None;
-            }
-            live.push(data);
-        }
-        live.sort_by_key(|data| data.started_at);
-        live
+        self.shared.oldest_in_flight(usize::MAX).1
     }
 
     /// What happened so far.
@@ -578,6 +582,18 @@ impl Shared {
                 }
                 slot.hold(generation, process?)
             })
+    }
+
+    /// How many requests live now, and the oldest of them, oldest first, each with its open calls
+    /// only.
+    pub(crate) fn oldest_in_flight(&'static self, most: usize) -> (u64, Vec<ProfileData>) {
+        let mut live: Vec<Held> = self.live_requests().collect();
+        live.sort_by_key(|held| held.slot.begun_at.load(Ordering::Relaxed));
+        let count = live.len() as u64;
+        live.truncate(most);
+        let scale = clock::Scale::now();
+        let data = |held: &Held| build(held, self, &scale, scale.ticks(), What::Open);
+        (count, live.iter().map(data).collect())
     }
 
     /// A request has just ended: counts it, and offers it to the collector. Gives the hold that an

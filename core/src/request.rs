@@ -346,12 +346,18 @@ impl Request {
         ))
     }
 
-    /// Whether some sink would read the request's calls, were it to end now: for hosts that keep
-    /// calls on their own side until then (see [`handed`](crate::handed)).
+    /// Whether somebody would read the details of the request's calls, were it to end now: see
+    /// [`Request::wanted`].
     #[must_use]
     pub fn is_wanted(&self, how: State, status: Option<u16>) -> bool {
-        self.mine()
-            .is_some_and(|live| live.profiler.collector.is_wanted(&live.held, how, status))
+        self.wanted(how, status) == crate::collect::Wanted::Details
+    }
+
+    pub(crate) fn with_profiler<R>(
+        &self,
+        f: impl FnOnce(&Held, &'static Shared) -> R,
+    ) -> Option<R> {
+        self.mine().map(|live| f(&live.held, live.profiler))
     }
 
     /// Ends the request, once: the body has ended. Later calls change nothing, and give what the
@@ -453,6 +459,8 @@ pub(crate) enum What {
     All,
     /// All but its calls.
     About,
+    /// Of its calls those that are open, and no totals.
+    Open,
 }
 
 /// What a request has done, up to a tick.
@@ -469,6 +477,7 @@ pub(crate) fn build(
     let (spans, totals) = match what {
         What::All => read::calls(held, scale, until),
         What::About => Default::default(),
+        What::Open => (read::open_calls(held, scale, until), Vec::new()),
     };
     let calls: u64 = totals.iter().map(|total| total.calls).sum();
     let about = slot.facts().map(|facts| {

@@ -69,8 +69,28 @@ pub struct Stats {
     pub dark_errors: u64,
     /// How often it panicked.
     pub dark_panics: u64,
+    /// Metric sinks, in the order in which they were configured.
+    pub sinks: Vec<SinkStats>,
     /// Requests that asked for their profile and were refused, by reason.
     pub refused: Vec<(Refusal, u64)>,
+}
+
+/// What became of the values that one metric sink was given, in this process.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkStats {
+    /// `graphite`.
+    pub name: &'static str,
+    /// Values, and events, that it was to send: sent, dropped, or still waiting.
+    pub produced: u64,
+    /// Sent.
+    pub sent: u64,
+    /// Dropped: too many waited, or the other end will not have them.
+    pub dropped: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// Why the last one did; empty where none has.
+    pub why: String,
 }
 
 impl Stats {
@@ -95,6 +115,7 @@ impl Stats {
             log_failed: shared.log_lines(|log| &log.failed),
             log_cut: shared.log_lines(|log| &log.cut),
             panics: collected.panics,
+            sinks: collected.sinks,
             calls_outside,
             refused,
             ..Self::default()

@@ -416,6 +416,7 @@ fn what_was_good_is_there_after_a_restart() {
     folder.rename("flags.toml", "[[[");
     std::fs::remove_file(folder.path("emergency.toml")).unwrap();
     let third = start();
+    assert!(third.stats().flags.looked_at > 0, "it looked at its start");
     assert_eq!(decided(&third, "search"), pair(true, "on"));
     assert_eq!(decided(&third, "cart"), pair(false, "shed"));
     assert_eq!(third.reload_flags().len(), 2);

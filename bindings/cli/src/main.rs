@@ -1,6 +1,6 @@
 //! The `ioprofiler` command: what an operator does from a shell.
 //!
-//! One word for the area, one for the deed, then options. Results go to stdout, one a line, for
+//! One word for the area, one for the deed (or only that), then options. Results go to stdout, one a line, for
 //! pipes; what is only for people goes to stderr. Exit status: 0 done, 1 it says no, 2 wrongly
 //! called.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command is there to print
@@ -19,6 +19,7 @@ mod flags;
 mod gate;
 mod log;
 mod options;
+mod state;
 mod time;
 mod token;
 
@@ -31,6 +32,14 @@ const HELP: &str = "\
 ioprofiler: see every call that one web request made
 
 usage: ioprofiler AREA DEED [OPTIONS]
+       ioprofiler DEED [OPTIONS]
+
+  status        is it well? one page
+  top           what every worker is in right now, and killed ones were in
+  slow, show    slow and failed requests that were kept; one of them
+  events        what was done to the site: deploys, flags that were switched
+  series        everything that was counted
+  deploy        tell that a version of the application went live
 
   token mint    make a token that lets somebody see profiles
   token check   say whether a token is good, and if not, which part fails
@@ -40,7 +49,7 @@ usage: ioprofiler AREA DEED [OPTIONS]
   flags list    the flags by priority; status, eval, check likewise
   log stats     what an access log adds up to: rates, percentiles, A/B tests
 
-  --help        this text; after an area: all about it
+  --help        this text; after a word: all about it
   --version     the version
 ";
 
@@ -80,6 +89,7 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
         Some("gate") => gate::run(options),
         Some("flags") => flags::run(options),
         Some("log") => log::run(options),
+        Some(word) if state::WORDS.contains(&word) => state::run(word, options),
         None if options.wants_version() => Ok(Done::said(concat!(
             "ioprofiler ",
             env!("CARGO_PKG_VERSION"),
@@ -88,7 +98,8 @@ fn run(options: &mut Options) -> Result<Done, Wrong> {
         None if options.wants_help() => Ok(Done::said(HELP)),
         None => Err(Wrong::Usage(format!("nothing to do\n\n{HELP}"))),
         Some(other) => Err(Wrong::Usage(format!(
-            "{other:?} is not known; allowed: token, gate, flags, log"
+            "{other:?} is not known; allowed: token, gate, flags, log, {}",
+            state::WORDS.join(", ")
         ))),
     }
 }

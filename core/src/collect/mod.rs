@@ -1,32 +1,55 @@
 //! The collector: takes finished requests off the page's hands.
 //!
-//! A page that ends decides whether anybody wants its profile; if so it pushes its slot on a list,
-//! one atomic exchange, and wakes nobody. A thread of ours, started by the first request that ends
-//! in this process, looks four times a second, builds what the sinks read, and reports once a minute
-//! and kind what went wrong. In a child of a fork everything here is made anew.
+//! A page that ends pushes its slot on a list, if anybody wants its request: one atomic exchange, and
+//! nobody is woken, but once a turn where the list is half full. A thread of ours, started by the
+//! first request that ends in this process, looks four times a second: it adds requests up
+//! ([`series`]), keeps the slow and the failed ones ([`Keep`]), builds profiles for the sinks that
+//! read them, hands reports to those that send them, and says once a minute and kind what went
+//! wrong. What the list does not take is added up where it ended, so that no sum is ever lost. In a
+//! child of a fork everything here is made anew.
 
+pub mod series;
 pub mod sink;
+pub mod state;
 
+mod aggregate;
+mod api;
+mod events;
+mod gauges;
+mod here;
+mod kept;
+mod metrics;
+pub(crate) mod options;
+mod outlets;
+pub mod own;
 mod report;
+mod spill;
+mod stuck;
+mod work;
 
 use crate::clock::{self, Scale};
 use crate::flags::source::Looker;
 use crate::fork::{self, Forever};
 use crate::lane::process;
-use crate::lane::slot::{Held, Slot};
+use crate::lane::slot::Held;
 use crate::profile::State;
 use crate::profiler::Shared;
+use crate::stats::SinkStats;
+pub use events::{Event, EventKind, events_since, last_deploy, record};
+use here::{ENDED, Here, NO_THREAD, RUNNING};
+pub use kept::{Keep, Kept, KeptFor};
+use metrics::Metrics;
+use options::CollectorOptions;
 pub use report::LogEvent;
 pub use sink::{Ended, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use work::Work;
 
 /// How often the thread looks.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// More finished requests than this do not wait; what comes then is dropped and counted.
-const MAX_QUEUED: u64 = 4_096;
 /// What the thread gives all sinks together to send what they kept back, where somebody waits for
 /// it.
 const SEND_WITHIN: Duration = Duration::from_secs(1);
@@ -49,137 +72,132 @@ impl SinkKind {
 pub(crate) type Log = Arc<dyn Fn(&LogEvent) + Send + Sync>;
 
 pub(crate) struct Collector {
-    sinks: Vec<SinkKind>,
-    log: Option<Log>,
-    threadless: bool,
-    /// The thread also looks at the flags' files.
-    looks: bool,
+    pub(crate) options: CollectorOptions,
     here: Forever<Here>,
 }
-
-/// What belongs to one process: never shared with a child.
-struct Here {
-    generation: u32,
-    /// Finished requests, the last one first.
-    queue: AtomicPtr<Slot>,
-    queued: AtomicU64,
-    /// How many were pushed and drained so far, for flush.
-    pushed: AtomicU64,
-    drained: AtomicU64,
-    dropped: AtomicU64,
-    panics: AtomicU64,
-    thread: AtomicU8,
-    stopped: AtomicBool,
-    hurry: AtomicBool,
-    /// How many times somebody wanted everything sent, and how many of these are done.
-    flushes_wanted: AtomicU64,
-    flushes_done: AtomicU64,
-    /// Whether all sinks had sent everything the last time.
-    flushed_all: AtomicBool,
-    work: parking_lot::Mutex<Work>,
-}
-
-struct Work {
-    sinks: Vec<Box<dyn Sink>>,
-    report: report::Report,
-}
-
-const NO_THREAD: u8 = 0;
-const RUNNING: u8 = 1;
-const ENDED: u8 = 2;
 
 pub(crate) struct Counts {
     pub(crate) queued: u64,
     pub(crate) dropped: u64,
     pub(crate) panics: u64,
+    pub(crate) sinks: Vec<SinkStats>,
+}
+
+/// What will be read of a request that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// How many calls there were and how long they took.
+    Times,
+    /// All of them, with their details.
+    Details,
 }
 
 impl Collector {
-    pub(crate) fn new(
-        sinks: Vec<SinkKind>,
-        log: Option<Log>,
-        threadless: bool,
-        looks: bool,
-    ) -> Self {
+    pub(crate) fn new(options: CollectorOptions) -> Self {
         Self {
-            sinks,
-            log,
-            threadless,
-            looks,
+            options,
             here: Forever::empty(),
         }
     }
 
+    fn sink_kinds(&self) -> &[SinkKind] {
+        &self.options.sinks
+    }
+
+    fn counts_requests(&self) -> bool {
+        self.options.metrics.is_wanted()
+    }
+
+    /// Whether finished requests are of no interest to anybody.
+    fn takes_none(&self) -> bool {
+        self.options.sinks.is_empty() && !self.counts_requests()
+    }
+
+    /// This process's part, if it was made.
+    #[inline]
+    fn existing(&self) -> Option<&'static Here> {
+        self.here
+            .get()
+            .filter(|here| here.generation == fork::generation())
+    }
+
     /// This process's part, made at first use.
-    fn here(&self) -> Option<&'static Here> {
+    #[inline]
+    fn here(&self, shared: &'static Shared) -> Option<&'static Here> {
+        self.existing().or_else(|| self.make(shared))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&self, shared: &'static Shared) -> Option<&'static Here> {
         let generation = process::process()?.generation;
-        if let Some(here) = self.here.get()
+        let before = self.here.get();
+        if let Some(here) = before
             && here.generation == generation
         {
             return Some(here);
         }
-        // Two threads that come here at once make two, and the later one stays: what the first
-        // request of a process may lose is its place in a queue.
         let sinks = catch_unwind(AssertUnwindSafe(|| {
-            self.sinks.iter().map(|kind| (kind.make)()).collect()
+            self.options
+                .sinks
+                .iter()
+                .map(|kind| (kind.make)())
+                .collect()
         }));
-        let here: &'static Here = Box::leak(Box::new(Here {
-            generation,
-            queue: AtomicPtr::default(),
-            queued: AtomicU64::new(0),
-            pushed: AtomicU64::new(0),
-            drained: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            panics: AtomicU64::new(u64::from(sinks.is_err())),
-            thread: AtomicU8::new(NO_THREAD),
-            stopped: AtomicBool::new(false),
-            hurry: AtomicBool::new(false),
-            flushes_wanted: AtomicU64::new(0),
-            flushes_done: AtomicU64::new(0),
-            flushed_all: AtomicBool::new(true),
-            work: parking_lot::Mutex::new(Work {
-                sinks: sinks.unwrap_or_default(),
-                report: report::Report::default(),
-            }),
-        }));
-        self.here.replace(here);
-        Some(here)
+        let panics = u64::from(sinks.is_err());
+        let metrics = self
+            .counts_requests()
+            .then(|| Metrics::new(&self.options.metrics, shared, self.options.threadless));
+        let fates = metrics.as_ref().map(Metrics::fates).unwrap_or_default();
+        let work = Work::new(sinks.unwrap_or_default(), metrics);
+        let here = Here::new(generation, work, fates, panics);
+        let new: &'static Here = Box::leak(Box::new(here));
+        // Of two threads that come here at once, the first one's stays.
+        Some(self.here.replace_if(before, new).err().unwrap_or(new))
     }
 
     /// A request has ended.
     pub(crate) fn offer(&'static self, shared: &'static Shared, open: &Held, how: State) {
-        if self.sinks.is_empty() {
-            if self.log.is_some() || self.looks {
+        if self.takes_none() {
+            if self.options.log.is_some() || self.options.looks {
                 self.wake_later(shared);
             }
             return;
         }
         // The keep-decision: what nobody wants is put away at once, by dropping the hold.
-        if !self.any_wants(&ended(open, how)) {
+        if !self.counts_requests() && !self.any_wants(&ended(open, how)) {
             return;
         }
-        let Some(here) = self.here() else { return };
-        if here.stopped.load(Ordering::Relaxed)
-            || here.queued.fetch_add(1, Ordering::Relaxed) >= MAX_QUEUED
-        {
-            if !here.stopped.load(Ordering::Relaxed) {
-                here.queued.fetch_sub(1, Ordering::Relaxed);
-            }
-            here.dropped.fetch_add(1, Ordering::Relaxed);
+        let Some(here) = self.here(shared) else {
+            return;
+        };
+        if here.enqueue(open) {
+            self.wake_later(shared);
             return;
         }
-        here.push(open.clone());
-        self.wake_later(shared);
+        here.dropped.fetch_add(1, Ordering::Relaxed);
+        if self.counts_requests() && !here.stopped.load(Ordering::Relaxed) {
+            here.spill.add(open, &ended(open, how));
+        }
     }
 
     fn any_wants(&self, ended: &Ended) -> bool {
-        self.sinks.iter().any(|kind| kind.wants(ended))
+        self.options.sinks.iter().any(|kind| kind.wants(ended))
     }
 
-    /// Whether a request's calls would be read, were it to end now.
-    pub(crate) fn is_wanted(&self, open: &Held, how: State, status: Option<u16>) -> bool {
-        if self.sinks.is_empty() {
-            return false;
+    /// What would be read of a request, were it to end now.
+    pub(crate) fn wanted(
+        &self,
+        shared: &'static Shared,
+        open: &Held,
+        how: State,
+        status: Option<u16>,
+    ) -> Wanted {
+        if self.takes_none() {
+            return Wanted::Nothing;
         }
         let begun_at = open.slot.begun_at.load(Ordering::Relaxed);
         let ended = Ended {
@@ -188,16 +206,41 @@ impl Collector {
             ..ended(open, how)
         };
         let reads = |kind: &SinkKind| kind.reads_calls && kind.wants(&ended);
-        self.sinks.iter().any(reads)
+        if self.options.sinks.iter().any(reads) || self.would_keep(shared, open, &ended) {
+            return Wanted::Details;
+        }
+        if self.counts_requests() {
+            Wanted::Times
+        } else {
+            Wanted::Nothing
+        }
+    }
+
+    fn would_keep(&self, shared: &'static Shared, open: &Held, ended: &Ended) -> bool {
+        let metrics = &self.options.metrics;
+        if metrics.keep.is_none() && metrics.state_dir.is_none() {
+            return false;
+        }
+        let failed = kept::has_failed(ended.state, ended.status, ended.error);
+        let is_slow = |here: &Here| {
+            let facts = open.slot.facts();
+            let threshold = |route: &str| here.thresholds.of(ended.kind, route);
+            facts.is_none_or(|facts| ended.page_ns >= threshold(facts.route_label()))
+        };
+        failed || self.here(shared).is_none_or(is_slow)
     }
 
     /// Makes sure that somebody will look, without waking anybody.
     #[inline]
     pub(crate) fn wake_later(&'static self, shared: &'static Shared) {
-        if self.threadless || (self.sinks.is_empty() && self.log.is_none() && !self.looks) {
+        let options = &self.options;
+        let idle = self.takes_none() && options.log.is_none() && !options.looks;
+        if options.threadless || idle {
             return;
         }
-        let Some(here) = self.here() else { return };
+        let Some(here) = self.here(shared) else {
+            return;
+        };
         if here.thread.load(Ordering::Relaxed) == NO_THREAD {
             self.start(shared, here);
         }
@@ -217,28 +260,7 @@ impl Collector {
         if let Some(source) = &shared.source {
             source.set_thread(here.generation);
         }
-        let spawned = fork::spawn_quietly(move || {
-            while !here.stopped.load(Ordering::Acquire) {
-                self.tick(shared, here);
-                let until = Instant::now() + INTERVAL;
-                while Instant::now() < until
-                    && !here.stopped.load(Ordering::Acquire)
-                    && !here.hurry.swap(false, Ordering::AcqRel)
-                {
-                    std::thread::sleep(INTERVAL / 10);
-                }
-            }
-            self.tick(shared, here);
-            if let Some(source) = &shared.source {
-                source.set_thread(0);
-            }
-            if let Some(mut work) = here.work.try_lock() {
-                // Ends what the sinks have of their own.
-                work.sinks.clear();
-            }
-            here.thread.store(ENDED, Ordering::Release);
-        });
-        if !spawned {
+        if !fork::spawn_quietly(move || self.run(shared, here)) {
             if let Some(source) = &shared.source {
                 source.set_thread(0);
             }
@@ -247,7 +269,24 @@ impl Collector {
         }
     }
 
-    /// One look: at the flags' files, then drains, sweeps, reports.
+    /// The thread.
+    fn run(&'static self, shared: &'static Shared, here: &'static Here) {
+        let _ = here.handle.set(std::thread::current());
+        while !here.stopped.load(Ordering::Acquire) {
+            self.tick(shared, here);
+            here.wait(INTERVAL);
+        }
+        self.tick(shared, here);
+        if let Some(source) = &shared.source {
+            source.set_thread(0);
+        }
+        if let Some(mut work) = here.work.try_lock() {
+            work.end();
+        }
+        here.thread.store(ENDED, Ordering::Release);
+    }
+
+    /// One look: at the flags' files, then drains, counts, sends, sweeps, reports.
     fn tick(&self, shared: &'static Shared, here: &'static Here) {
         shared.look_at_flags(Looker::Thread);
         let Some(mut work) = here.work.try_lock() else {
@@ -257,114 +296,89 @@ impl Collector {
             source.set_busy();
         }
         let wanted = here.flushes_wanted.load(Ordering::Acquire);
-        self.drain(shared, here, &mut work, None);
-        if wanted != here.flushes_done.load(Ordering::Relaxed) {
-            let all = here.flush_sinks(&mut work, Instant::now() + SEND_WITHIN);
+        let flushes = wanted != here.flushes_done.load(Ordering::Relaxed);
+        work.drain(self, shared, here, None);
+        work.turn(self, shared, here, flushes);
+        if flushes {
+            let all = work.flush(here, Instant::now() + SEND_WITHIN);
             here.flushed_all.store(all, Ordering::Relaxed);
             here.flushes_done.store(wanted, Ordering::Release);
         }
-        if let Some(process) = process::existing() {
-            shared.sweep(process);
-        }
-        if let Some(log) = &self.log {
-            for event in work.report.due(shared) {
-                self.say(log, here, &event);
-            }
-        }
+        self.sweep_and_say(shared, here, &mut work);
         if let Some(source) = &shared.source {
             source.set_thread(here.generation);
         }
     }
 
-    pub(crate) fn count_panic(&self) {
-        if let Some(here) = self.here() {
+    fn sweep_and_say(&self, shared: &'static Shared, here: &Here, work: &mut Work) {
+        if let Some(process) = process::existing() {
+            shared.sweep(process);
+        }
+        if self.options.log.is_some() {
+            for event in work.report.due(shared) {
+                self.say(here, &event);
+            }
+        }
+    }
+
+    pub(crate) fn count_panic(&self, shared: &'static Shared) {
+        if let Some(here) = self.here(shared) {
             here.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn say(&self, log: &Log, here: &Here, event: &LogEvent) {
+    fn say(&self, here: &Here, event: &LogEvent) {
+        let Some(log) = &self.options.log else { return };
         if catch_unwind(AssertUnwindSafe(|| log(event))).is_err() {
             here.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn drain(
-        &self,
-        shared: &'static Shared,
-        here: &'static Here,
-        work: &mut Work,
-        deadline: Option<Instant>,
-    ) -> bool {
-        let finished = here.take_all();
-        let mut left = finished.into_iter();
-        for held in left.by_ref() {
-            let profile = shared.profile(held);
-            for sink in &mut work.sinks {
-                if catch_unwind(AssertUnwindSafe(|| sink.take(&profile))).is_err() {
-                    here.panics.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            here.queued.fetch_sub(1, Ordering::Relaxed);
-            here.drained.fetch_add(1, Ordering::Release);
-            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
-                break;
-            }
-        }
-        // Past the deadline: the rest goes back, and keeps its order.
-        let rest: Vec<Held> = left.collect();
-        let all = rest.is_empty();
-        for held in rest {
-            here.push_back(held);
-        }
-        all
-    }
-
     /// Says something now: at start, before any thread.
-    pub(crate) fn log(&self, event: LogEvent) {
-        if let (Some(log), Some(here)) = (&self.log, self.here()) {
-            self.say(log, here, &event);
+    pub(crate) fn log(&self, shared: &'static Shared, event: LogEvent) {
+        if self.options.log.is_some()
+            && let Some(here) = self.here(shared)
+        {
+            self.say(here, &event);
         }
     }
 
     pub(crate) fn flush(&'static self, shared: &'static Shared, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        if self.sinks.is_empty() && self.log.is_none() {
+        if self.takes_none() && self.options.log.is_none() {
             return true;
         }
-        let Some(here) = self.here() else {
+        let Some(here) = self.here(shared) else {
             return false;
         };
         if here.thread.load(Ordering::Acquire) == RUNNING {
             return here.wait_for_thread(deadline);
         }
         shared.look_at_flags(Looker::Thread);
-        let Some(mut work) = here.work.try_lock_until(deadline) else {
+        let Some(mut work) = here.lock_work(deadline) else {
             return false;
         };
-        if let Some(process) = process::existing() {
-            shared.sweep(process);
-        }
-        let drained = self.drain(shared, here, &mut work, Some(deadline));
-        let flushed = here.flush_sinks(&mut work, deadline);
-        if let Some(log) = &self.log {
-            for event in work.report.due(shared) {
-                self.say(log, here, &event);
-            }
-        }
+        let drained = work.drain(self, shared, here, Some(deadline));
+        // Without threads, flushes come with each request: what is not due yet waits then.
+        work.turn(self, shared, here, !self.options.threadless);
+        let flushed = work.flush(here, deadline);
+        self.sweep_and_say(shared, here, &mut work);
         drained && flushed
     }
 
     pub(crate) fn shutdown(&'static self, shared: &'static Shared, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         let flushed = self.flush(shared, within);
-        let Some(here) = self.here() else {
+        let Some(here) = self.here(shared) else {
             return false;
         };
         here.stopped.store(true, Ordering::Release);
+        here.wake();
         if here.thread.load(Ordering::Acquire) == NO_THREAD
             && let Some(mut work) = here.work.try_lock()
         {
-            work.sinks.clear();
+            work.turn(self, shared, here, true);
+            work.end();
         }
         while here.thread.load(Ordering::Acquire) == RUNNING {
             if Instant::now() > deadline {
@@ -378,88 +392,23 @@ impl Collector {
 
     pub(crate) fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let here = self
-            .here
-            .get()
-            .filter(|here| here.generation == fork::generation());
-        here.map_or(
-            Counts {
-                queued: 0,
-                dropped: 0,
-                panics: 0,
-            },
-            |here| Counts {
-                queued: count(&here.queued),
-                dropped: count(&here.dropped),
-                panics: count(&here.panics),
-            },
-        )
-    }
-}
-
-impl Here {
-    /// Treiber's stack: many push, and the one drainer takes all at once, so that nothing is ever
-    /// popped that could have come back.
-    fn push(&self, held: Held) {
-        self.push_back(held);
-        self.pushed.fetch_add(1, Ordering::Release);
-    }
-
-    fn push_back(&self, held: Held) {
-        let slot = held.into_slot();
-        let pointer = std::ptr::from_ref(slot).cast_mut();
-        let _ = self
-            .queue
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |next| {
-                slot.next_finished.store(next, Ordering::Relaxed);
-                Some(pointer)
-            });
-    }
-
-    /// All that wait, in the order in which they ended.
-    fn take_all(&self) -> Vec<Held> {
-        let mut finished = Vec::new();
-        let mut next = self.queue.swap(std::ptr::null_mut(), Ordering::AcqRel);
-        while let Some(slot) = Slot::at(next) {
-            next = slot.next_finished.load(Ordering::Relaxed);
-            finished.push(Held::adopt(slot, self.generation));
-        }
-        finished.reverse();
-        finished
-    }
-
-    /// Lets the sinks send what they kept back.
-    fn flush_sinks(&self, work: &mut Work, deadline: Instant) -> bool {
-        let mut flushed = true;
-        for sink in &mut work.sinks {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let sent = catch_unwind(AssertUnwindSafe(|| sink.flush(left)));
-            if sent.is_err() {
-                self.panics.fetch_add(1, Ordering::Relaxed);
-            }
-            flushed &= sent.unwrap_or(false);
-        }
-        flushed
-    }
-
-    fn wait_for_thread(&self, deadline: Instant) -> bool {
-        let finished = self.pushed.load(Ordering::Acquire);
-        let wanted = self.flushes_wanted.fetch_add(1, Ordering::AcqRel) + 1;
-        loop {
-            if self.drained.load(Ordering::Acquire) >= finished
-                && self.flushes_done.load(Ordering::Acquire) >= wanted
-            {
-                return self.flushed_all.load(Ordering::Relaxed);
-            }
-            if Instant::now() > deadline || self.thread.load(Ordering::Acquire) != RUNNING {
-                return false;
-            }
-            self.hurry.store(true, Ordering::Release);
-            std::thread::sleep(Duration::from_millis(1));
+        let here = self.existing();
+        let of = |counter: fn(&Here) -> &AtomicU64| here.map_or(0, |here| count(counter(here)));
+        Counts {
+            queued: of(|here| &here.queued),
+            dropped: of(|here| &here.dropped),
+            panics: of(|here| &here.panics),
+            sinks: here.map_or_else(Vec::new, |here| {
+                here.fates
+                    .iter()
+                    .map(|(name, fate)| fate.stats(name))
+                    .collect()
+            }),
         }
     }
 }
 
+/// What is known of a request that ends.
 fn ended(open: &Held, how: State) -> Ended {
     let slot = open.slot;
     let begun_at = slot.begun_at.load(Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What went wrong, said once a minute and kind.
 
 use crate::profiler::Shared;
-use crate::stats::Stats;
+use crate::stats::{SinkStats, Stats};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEvent {
-    /// What kind of thing: `gate`, `limit`, `misuse`, `queue`, `log`, `panic`.
+    /// What kind of thing: `gate`, `limit`, `misuse`, `queue`, `log`, `sink`, `stuck`, `flags`, `panic`.
     pub kind: &'static str,
     /// One line.
     pub message: String,
@@ -100,6 +100,11 @@ impl Report {
         for (kind, text, count) in counters {
             self.note(&mut events, kind, text, count);
         }
+        for sink in &stats.sinks {
+            let dropped = format!("{}: values dropped", sink.name);
+            self.note(&mut events, "sink", &dropped, sink.dropped);
+            self.note_why(&mut events, sink);
+        }
         if shared.options.gate.is_everyone() {
             let last = *self.everyone.get_or_insert_with(Instant::now);
             if last.elapsed() >= HOUR {
@@ -108,6 +113,17 @@ impl Report {
             }
         }
         events
+    }
+
+    /// That a sink fails is said with the reason of the last time, which is no part of the kind.
+    fn note_why(&mut self, events: &mut Vec<LogEvent>, sink: &SinkStats) {
+        let mut said = Vec::new();
+        let text = format!("{}: cannot send", sink.name);
+        self.note(&mut said, "sink", &text, sink.failures);
+        events.extend(said.into_iter().map(|event| LogEvent {
+            message: format!("{}: {}", event.message, sink.why),
+            ..event
+        }));
     }
 
     fn note(&mut self, events: &mut Vec<LogEvent>, kind: &'static str, text: &str, count: u64) {

@@ -82,7 +82,9 @@ pub use snapshot::{Change, Snapshot};
 pub use subject::{Subject, number};
 
 pub(crate) use dark::PREFIX as DARK_PREFIX;
+pub(crate) use decision::Packed;
 pub(crate) use facts::FlagFacts;
 pub(crate) use in_request::InRequest;
 pub(crate) use memo::Memo;
+pub(crate) use names::flag_name;
 pub(crate) use published::Store;

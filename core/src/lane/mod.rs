@@ -17,6 +17,7 @@
 //!   were written; what a chunk has in all is stored in it before its lane goes on in another. Later
 //!   changes are single atomic stores.
 
+pub(crate) mod brief;
 pub(crate) mod call;
 pub(crate) mod chunk;
 pub(crate) mod context;

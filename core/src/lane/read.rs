@@ -35,7 +35,35 @@ pub(crate) fn calls(held: &Held, scale: &Scale, until: u64) -> (Vec<SpanData>, V
     (spans, totals)
 }
 
+/// The listed calls that are open, in order of start, without what else a profile says of them.
+pub(crate) fn open_calls(held: &Held, scale: &Scale, until: u64) -> Vec<SpanData> {
+    let Some(process) = process::existing() else {
+        return Vec::new();
+    };
+    let is_open = |record: &Record| record.end.load() == End::Open;
+    let mut reads = records_that(held, process, scale, until, is_open);
+    reads.retain(|read| !read.inner);
+    reads.sort_by_key(|read| read.start);
+    let begun_at = held.slot.begun_at.load(Ordering::Relaxed);
+    let span = |read: Read| SpanData {
+        start_ns: scale.between(begun_at, read.start),
+        lane: read.lane,
+        ..read.span
+    };
+    reads.into_iter().map(span).collect()
+}
+
 fn records(held: &Held, process: &Process, scale: &Scale, until: u64) -> Vec<Read> {
+    records_that(held, process, scale, until, |_| true)
+}
+
+fn records_that(
+    held: &Held,
+    process: &Process,
+    scale: &Scale,
+    until: u64,
+    which: impl Fn(&Record) -> bool,
+) -> Vec<Read> {
     let mut reads = Vec::new();
     let begun_at = held.slot.begun_at.load(Ordering::Relaxed);
     let answered_at = held.slot.answered_at.load(Ordering::Relaxed);
@@ -55,7 +83,7 @@ fn records(held: &Held, process: &Process, scale: &Scale, until: u64) -> Vec<Rea
                     break;
                 };
                 let start = record.start.load(Ordering::Relaxed);
-                if start > until {
+                if start > until || !which(record) {
                     continue;
                 }
                 let mut read = read(record, process, scale, start.max(begun_at), until);

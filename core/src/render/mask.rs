@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Details;
 use crate::category::Dialect;
 use crate::fingerprint::{fingerprint, fingerprint_into, mask_query};
-use crate::profile::{FactsData, SpanData};
+use crate::profile::{Caller, FactsData, ProfileData, SpanData};
 
 /// Of an absolute path to a source file, so many last parts are kept.
 const PARTS_OF_A_FILE: usize = 2;
@@ -99,6 +99,36 @@ pub fn error(facts: &FactsData, details: Details) -> Option<Cow<'_, str>> {
 #[must_use]
 pub fn personal<T>(value: Option<T>, details: Details) -> Option<T> {
     value.filter(|_| details == Details::Full)
+}
+
+/// Leaves in a profile only what carries nobody's data, so that it may be kept.
+pub fn profile(data: &mut ProfileData) {
+    let details = Details::Fingerprint;
+    for span in &mut data.spans {
+        span.detail = owned_detail(span, details).into_owned();
+        span.detail_cut_from = None;
+        span.target = target(span, details).map(str::to_owned);
+        span.caller = span
+            .caller
+            .map(|caller| Caller::new(file(caller.file, details), caller.line));
+    }
+    let facts = &mut data.facts;
+    let masked = FactsData {
+        kind: facts.kind,
+        method: std::mem::take(&mut facts.method),
+        path: path(facts, details).into_owned(),
+        query: query(facts, details).map(Cow::into_owned),
+        scheme: facts.scheme.take(),
+        host: facts.host.take(),
+        protocol: facts.protocol.take(),
+        traceparent: facts.traceparent.take(),
+        route: facts.route.clone(),
+        status: facts.status,
+        bytes_out: facts.bytes_out,
+        error: error(facts, details).map(Cow::into_owned),
+        ..FactsData::default()
+    };
+    *facts = masked;
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::change::{Change, Wanted, apply, effects, in_words};
 use super::files::{Files, Loaded, quoted};
 use super::given::Given;
 use super::write::{Turn, replace};
-use super::{nearest, note};
+use super::{event, nearest, note};
 use crate::options::Wrong;
 use crate::{Done, time};
 
@@ -64,6 +64,7 @@ pub(super) fn run(deed: &Deed, mut given: Given) -> Result<Done, Wrong> {
         return Ok(Done::said(lines(&effects)));
     }
     replace(&last, &new).map_err(failed)?;
+    let untold = event::tell(&before, &after, &given);
     let mut out = lines(&effects);
     out.push_str(&format!("done in {}: {}\n", last.display(), plan.outcome));
     if let Some((what, deed)) = plan.instead {
@@ -73,11 +74,12 @@ pub(super) fn run(deed: &Deed, mut given: Given) -> Result<Done, Wrong> {
         out.push_str(&format!("undo: ioprofiler flags {undo}{}\n", files.said));
     }
     let mut done = Done::said(out);
+    done.remarks = untold;
     if before.reading.errors() > 0 {
-        done.remarks = format!(
+        done.remarks.push_str(&format!(
             "there are {} errors in these files; see `ioprofiler flags check`\n",
             before.reading.errors()
-        );
+        ));
     }
     Ok(done)
 }

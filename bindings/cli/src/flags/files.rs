@@ -79,7 +79,7 @@ impl Files {
 }
 
 /// The folder that was named, here or in the environment.
-pub(super) fn state_dir(named: Option<&PathBuf>) -> Option<PathBuf> {
+pub(crate) fn state_dir(named: Option<&PathBuf>) -> Option<PathBuf> {
     let set = || std::env::var_os(STATE_DIR).filter(|folder| !folder.is_empty());
     named.cloned().or_else(|| set().map(PathBuf::from))
 }

@@ -4,6 +4,7 @@ mod change;
 mod check;
 mod edit;
 mod eval;
+mod event;
 mod files;
 mod given;
 mod json_text;
@@ -15,7 +16,9 @@ mod toml_text;
 mod write;
 
 use edit::Deed;
+pub(crate) use files::state_dir;
 use given::Given;
+pub(crate) use note::who;
 
 use crate::Done;
 use crate::options::{Options, Wrong};
@@ -39,7 +42,8 @@ Which files, lowest layer first:
   or IOPROFILER_FLAGS=FILE:FILE or IOPROFILER_STATE_DIR=DIR in the environment
 
 Commands write the last file only, in one step, and say how to take it back; done
-twice is the same as done once. Running programs follow within two seconds.
+twice is the same as done once. Running programs follow within two seconds. Where
+a state_dir is known, each change is an event there: see ioprofiler events.
 
   --reason WHY       kept beside the change, with the time and who it was
   --by WHO           who it was, where that is not the user

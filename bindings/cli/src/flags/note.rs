@@ -34,7 +34,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// Who gives the command.
-pub(super) fn who(named: Option<&str>) -> String {
+pub(crate) fn who(named: Option<&str>) -> String {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     named
         .map(str::to_owned)

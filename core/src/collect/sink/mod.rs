@@ -1,7 +1,14 @@
 //! Where finished profiles go.
 
 pub mod access_log;
+pub(crate) mod destination;
+pub mod flat;
+#[cfg(feature = "graphite")]
+pub(crate) mod graphite;
 pub mod memory;
+pub(crate) mod net;
+pub(crate) mod outbox;
+pub(crate) mod parcel;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;

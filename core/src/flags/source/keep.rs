@@ -12,10 +12,9 @@ use super::Good;
 use crate::error::Error;
 use crate::flags::file::{Layer, MAX_FILE, MAX_LAYERS, native_json, read};
 use crate::flags::model::{Document, Shed};
+use crate::state_dir::{self, content, write};
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,21 +55,7 @@ const FORMAT: u32 = 1;
 impl Folder {
     /// Makes the folder, if it is not there.
     pub(super) fn of(state_dir: &Path) -> Result<Self, Error> {
-        let wrong = |what: &str| Error::new(format!("state_dir: {}: {what}", state_dir.display()));
-        let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-        make(state_dir).map_err(|error| wrong(&error.to_string()))?;
-        let about = std::fs::metadata(state_dir).map_err(|error| wrong(&error.to_string()))?;
-        if !about.is_dir() {
-            return Err(wrong("no folder"));
-        }
-        if about.mode() & 0o022 != 0 {
-            return Err(wrong(
-                "others may write to it, and so switch flags; chmod 700",
-            ));
-        }
-        let folder = state_dir.join("flags");
-        make(&folder).map_err(|error| wrong(&error.to_string()))?;
-        Ok(Self(folder))
+        state_dir::folder(state_dir, "flags").map(Self)
     }
 
     fn last_good(&self) -> PathBuf {
@@ -207,16 +192,7 @@ impl Status {
     /// Whether its process runs; known only on its own machine.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        let Some(pid) = i32::try_from(self.pid)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        else {
-            return false;
-        };
-        match rustix::process::test_kill_process(pid) {
-            Ok(()) => true,
-            Err(error) => error == rustix::io::Errno::PERM,
-        }
+        state_dir::is_running(self.pid)
     }
 }
 
@@ -247,39 +223,4 @@ pub fn known_files(state_dir: &Path) -> std::io::Result<Vec<PathBuf>> {
         content(&path, MAX_KEPT).and_then(|text| serde_json::from_slice(&text).ok());
     let kept = kept.ok_or(ErrorKind::InvalidData)?;
     Ok(kept.layers.into_iter().map(|layer| layer.path).collect())
-}
-
-fn content(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(path)
-        .ok()?;
-    let about = file.metadata().ok()?;
-    if !about.is_file() || about.len() > most {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-/// Beside, then renamed: nobody ever reads half of it, and a full disk leaves the old one.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(format!(".{}.new", std::process::id()));
-    let fresh = PathBuf::from(fresh);
-    // What a process of the same number left half done.
-    let _ = std::fs::remove_file(&fresh);
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| std::fs::rename(&fresh, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&fresh);
-    }
-    written
 }

@@ -57,6 +57,13 @@ impl ProfilerBuilder {
 }
 
 impl FlagFiles {
+    /// The `state_dir`, made where one was named.
+    pub(crate) fn prepare_state_dir(&self) -> Result<Option<PathBuf>, Error> {
+        let prepare = |path: &PathBuf| crate::collect::state::prepare(path);
+        self.state_dir.as_ref().map(prepare).transpose()?;
+        Ok(self.state_dir.clone())
+    }
+
     /// Makes the source, and looks for the first time.
     pub(crate) fn open(self) -> Result<(Option<Source>, Look), Error> {
         if self.paths.is_empty() {
@@ -95,7 +102,7 @@ impl Shared {
         let take = |document| self.take_flags(document);
         let looked = catch_unwind(AssertUnwindSafe(|| source.look(by, take)));
         let Ok(look) = looked else {
-            self.collector.count_panic();
+            self.collector.count_panic(self);
             return Vec::new();
         };
         if look.looked {
@@ -154,9 +161,9 @@ impl Shared {
         }
     }
 
-    pub(crate) fn say_of_flags(&self, events: Vec<LogEvent>) {
+    pub(crate) fn say_of_flags(&'static self, events: Vec<LogEvent>) {
         for event in events {
-            self.collector.log(event);
+            self.collector.log(self, event);
         }
     }
 

@@ -1,0 +1,237 @@
+//! What belongs to one process: the queue of finished requests, and who works on it. Never shared
+//! with a child.
+
+use super::events::Event;
+use super::kept::Thresholds;
+use super::own::Own;
+use super::sink::outbox::Fate;
+use super::spill::Spill;
+use super::work::Work;
+use crate::fork::Forever;
+use crate::lane::slot::{Held, Slot};
+use crate::lane::trylock::TryLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// More finished requests than this do not wait: what they come to is added up where they ended, and
+/// nothing else is kept of them.
+pub(super) const MAX_QUEUED: u64 = 8_192;
+
+/// Events that wait for the collector.
+const MAX_EVENTS: usize = 1_000;
+
+pub(super) const NO_THREAD: u8 = 0;
+pub(super) const RUNNING: u8 = 1;
+pub(super) const ENDED: u8 = 2;
+
+pub(super) struct Here {
+    pub(super) generation: u32,
+    /// Finished requests, the last one first.
+    queue: AtomicPtr<Slot>,
+    pub(super) queued: AtomicU64,
+    /// How many were pushed and drained so far, for flush.
+    pub(super) pushed: AtomicU64,
+    pub(super) drained: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) panics: AtomicU64,
+    pub(super) thread: AtomicU8,
+    /// To be woken by.
+    pub(super) handle: OnceLock<Thread>,
+    pub(super) stopped: AtomicBool,
+    /// The thread was told not to wait for its next turn.
+    hurry: AtomicBool,
+    /// How many times somebody wanted everything sent, and how many of these are done.
+    pub(super) flushes_wanted: AtomicU64,
+    pub(super) flushes_done: AtomicU64,
+    /// Whether all sinks had sent everything the last time.
+    pub(super) flushed_all: AtomicBool,
+    pub(super) spill: Spill,
+    pub(super) thresholds: Thresholds,
+    own: Forever<Own>,
+    events: TryLock<Vec<Event>>,
+    pub(super) events_lost: AtomicU64,
+    /// What became of what the metric sinks were given.
+    pub(super) fates: Vec<(&'static str, Arc<Fate>)>,
+    pub(super) work: parking_lot::Mutex<Work>,
+}
+
+impl Here {
+    pub(super) fn new(
+        generation: u32,
+        work: Work,
+        fates: Vec<(&'static str, Arc<Fate>)>,
+        panics: u64,
+    ) -> Self {
+        Self {
+            generation,
+            queue: AtomicPtr::default(),
+            queued: AtomicU64::new(0),
+            pushed: AtomicU64::new(0),
+            drained: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            panics: AtomicU64::new(panics),
+            thread: AtomicU8::new(NO_THREAD),
+            handle: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+            hurry: AtomicBool::new(false),
+            flushes_wanted: AtomicU64::new(0),
+            flushes_done: AtomicU64::new(0),
+            flushed_all: AtomicBool::new(true),
+            spill: Spill::new(),
+            thresholds: Thresholds::new(),
+            own: Forever::empty(),
+            events: TryLock::new(Vec::new()),
+            events_lost: AtomicU64::new(0),
+            fates,
+            work: parking_lot::Mutex::new(work),
+        }
+    }
+
+    /// What the application counts, made at first use.
+    #[inline]
+    pub(super) fn own(&self) -> &'static Own {
+        match self.own.get() {
+            Some(own) => own,
+            None => self.make_own(),
+        }
+    }
+
+    #[cold]
+    fn make_own(&self) -> &'static Own {
+        let new: &'static Own = Box::leak(Box::new(Own::new()));
+        self.own.set(new).err().unwrap_or(new)
+    }
+
+    pub(super) fn existing_own(&self) -> Option<&'static Own> {
+        self.own.get()
+    }
+
+    /// Takes an event, for the collector.
+    pub(super) fn put_event(&self, event: Event) {
+        match self.lock_events() {
+            Some(mut events) if events.len() < MAX_EVENTS => events.push(event),
+            _ => drop(self.events_lost.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    pub(super) fn take_events(&self) -> Vec<Event> {
+        let events = self.lock_events();
+        events.map_or_else(Vec::new, |mut events| std::mem::take(&mut *events))
+    }
+
+    /// Held by others only while they move an event.
+    fn lock_events(&self) -> Option<crate::lane::trylock::Guard<'_, Vec<Event>>> {
+        (0..1_000).find_map(|attempt| {
+            if attempt > 10 {
+                std::thread::yield_now();
+            }
+            self.events.try_lock()
+        })
+    }
+
+    /// Takes a finished request. `false` where the queue is full, or nobody works on it any more.
+    #[inline]
+    pub(super) fn enqueue(&self, held: &Held) -> bool {
+        if self.stopped.load(Ordering::Relaxed) {
+            return false;
+        }
+        let before = self.queued.fetch_add(1, Ordering::Relaxed);
+        if before >= MAX_QUEUED {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.push(held.clone());
+        if before >= MAX_QUEUED / 2 {
+            // Once a turn: the others see that it was done.
+            self.wake();
+        }
+        true
+    }
+
+    /// Treiber's stack: many push, and the one drainer takes all at once, so that nothing is ever
+    /// popped that could have come back.
+    fn push(&self, held: Held) {
+        self.push_back(held);
+        self.pushed.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn push_back(&self, held: Held) {
+        let slot = held.into_slot();
+        let pointer = std::ptr::from_ref(slot).cast_mut();
+        let _ = self
+            .queue
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |next| {
+                slot.next_finished.store(next, Ordering::Relaxed);
+                Some(pointer)
+            });
+    }
+
+    /// All that wait, in the order in which they ended.
+    pub(super) fn take_all(&self) -> Vec<Held> {
+        let mut finished = Vec::new();
+        let mut next = self.queue.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        while let Some(slot) = Slot::at(next) {
+            next = slot.next_finished.load(Ordering::Relaxed);
+            finished.push(Held::adopt(slot, self.generation));
+        }
+        finished.reverse();
+        finished
+    }
+
+    /// The right to work, for somebody who is not the thread. Asked for again and again instead of
+    /// waited for: in a child of a fork, threads that wait for such a lock may never be woken.
+    pub(super) fn lock_work(&self, deadline: Instant) -> Option<parking_lot::MutexGuard<'_, Work>> {
+        loop {
+            if let Some(work) = self.work.try_lock() {
+                return Some(work);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Has the thread look now. Wakes it once, until it has looked.
+    pub(super) fn wake(&self) {
+        if !self.hurry.load(Ordering::Relaxed)
+            && !self.hurry.swap(true, Ordering::AcqRel)
+            && let Some(thread) = self.handle.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// The thread waits for its next turn.
+    pub(super) fn wait(&self, turn: Duration) {
+        let until = Instant::now() + turn;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let stopped = self.stopped.load(Ordering::Acquire);
+            if left.is_zero() || stopped || self.hurry.swap(false, Ordering::AcqRel) {
+                return;
+            }
+            std::thread::park_timeout(left);
+        }
+    }
+
+    /// `false` when the time is over before everything that was finished until now has been sent.
+    pub(super) fn wait_for_thread(&self, deadline: Instant) -> bool {
+        let finished = self.pushed.load(Ordering::Acquire);
+        let wanted = self.flushes_wanted.fetch_add(1, Ordering::AcqRel) + 1;
+        loop {
+            if self.drained.load(Ordering::Acquire) >= finished
+                && self.flushes_done.load(Ordering::Acquire) >= wanted
+            {
+                return self.flushed_all.load(Ordering::Relaxed);
+            }
+            if Instant::now() > deadline || self.thread.load(Ordering::Acquire) != RUNNING {
+                return false;
+            }
+            self.wake();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Where series, events and kept requests are sent: what an operator configures.
+
+use super::parcel::MetricSink;
+use crate::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a sink is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) series: bool,
+    pub(crate) events: bool,
+    pub(crate) kept: bool,
+}
+
+/// The options of one sink.
+pub(crate) trait SinkConfig: Send + Sync + std::fmt::Debug {
+    /// `graphite`: what the sink is called in options, counters and messages.
+    fn name(&self) -> &'static str;
+
+    /// What is wrong with the options, naming which and what is allowed.
+    fn check(&self) -> Result<(), Error>;
+
+    /// How often it reports.
+    fn interval(&self) -> Duration;
+
+    fn wants(&self) -> Wants;
+
+    /// Whether it sends datagrams only, which take no time: it then also works in a profiler
+    /// without threads.
+    fn is_datagram(&self) -> bool;
+
+    /// What encodes and sends: made anew in each process.
+    fn make(&self) -> Box<dyn MetricSink>;
+}
+
+/// Somewhere to send to: made from the options of a sink, such as
+/// [`Graphite`](crate::sinks::Graphite).
+#[derive(Clone, Debug)]
+pub struct Destination(pub(crate) Arc<dyn SinkConfig>);
+
+impl Destination {
+    pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
+        self.0.check()?;
+        if threadless && !self.0.is_datagram() {
+            return Err(Error::new(format!(
+                "{}: a profiler without threads can only send datagrams (udp); \
+                 set a state_dir and let another process send, or use udp",
+                self.0.name()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Intervals that make sense: no shorter than what was counted can be told, no longer than somebody
+/// waits for.
+pub(crate) fn check_interval(sink: &str, interval: Duration) -> Result<(), Error> {
+    let milliseconds = interval.as_millis();
+    if (1_000..=3_600_000).contains(&milliseconds) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "{sink}.interval: {milliseconds} ms is not between 1 second and 1 hour"
+    )))
+}

@@ -1,0 +1,542 @@
+//! A metric sink's own thread, and what waits for it.
+//!
+//! Each sink that sends over the network has a thread, which its first parcel starts: a server that
+//! hangs, refuses or is gone holds up neither pages nor other sinks. What cannot be sent waits,
+//! bounded in bytes, and is tried again after a while that grows; what is too much is dropped, the
+//! oldest first. Whatever becomes of a value is counted: produced is sent, dropped or waiting.
+
+use super::destination::SinkConfig;
+use super::parcel::{MetricSink, Packet, Parcel, Unsent};
+use crate::fork;
+use crate::stats::SinkStats;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Parcels that wait to be encoded.
+const MOST_PARCELS: usize = 64;
+/// Encoded, they may have so many bytes.
+const MOST_BYTES: usize = 4 << 20;
+/// One packet has so long.
+const SEND_WITHIN: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What became of the values of one sink, in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Fate {
+    pub(crate) produced: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    /// Attempts that failed, and why the last one did.
+    pub(crate) failures: AtomicU64,
+    pub(crate) why: Mutex<String>,
+    /// Parcels that were taken, and those that were encoded or dropped.
+    taken: AtomicU64,
+    worked_on: AtomicU64,
+    /// Packets that wait.
+    waiting: AtomicU64,
+    /// Somebody waits for all to be sent: no pauses now.
+    hurry: AtomicBool,
+    /// The thread is to send what it can and end.
+    closed: AtomicBool,
+}
+
+impl Fate {
+    fn count_failure(&self, why: &str) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if let Some(mut there) = self.why.try_lock() {
+            why.clone_into(&mut there);
+        }
+    }
+
+    pub(crate) fn stats(&self, name: &'static str) -> SinkStats {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        SinkStats {
+            name,
+            produced: count(&self.produced),
+            sent: count(&self.sent),
+            dropped: count(&self.dropped),
+            failures: count(&self.failures),
+            why: self
+                .why
+                .try_lock()
+                .map(|why| why.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn drop_points(&self, points: u64) {
+        self.dropped.fetch_add(points, Ordering::Relaxed);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.worked_on.load(Ordering::Acquire) == self.taken.load(Ordering::Acquire)
+            && self.waiting.load(Ordering::Acquire) == 0
+    }
+}
+
+/// A metric sink, as the collector sees it.
+pub(crate) struct Outbox {
+    config: Arc<dyn SinkConfig>,
+    pub(crate) fate: Arc<Fate>,
+    way: Way,
+}
+
+enum Way {
+    /// A thread sends; the first parcel starts it.
+    NotYet,
+    ByThread(Sender<Parcel>),
+    /// The profiler has no threads: whoever flushes sends.
+    Here(Box<dyn MetricSink>),
+}
+
+impl Outbox {
+    pub(crate) fn new(config: Arc<dyn SinkConfig>, threadless: bool) -> Self {
+        let way = if threadless {
+            Way::Here(config.make())
+        } else {
+            Way::NotYet
+        };
+        Self {
+            config,
+            fate: Arc::default(),
+            way,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &dyn SinkConfig {
+        &*self.config
+    }
+
+    /// Hands a parcel over. `false` where it does not take it now.
+    pub(crate) fn put(&mut self, parcel: Parcel) -> bool {
+        if let Way::NotYet = self.way {
+            self.start();
+        }
+        match &mut self.way {
+            Way::NotYet => false,
+            Way::ByThread(sender) => {
+                self.fate.taken.fetch_add(1, Ordering::Release);
+                let taken = sender.try_send(parcel).is_ok();
+                if !taken {
+                    self.fate.taken.fetch_sub(1, Ordering::Release);
+                }
+                taken
+            }
+            Way::Here(sink) => {
+                send_here(&mut **sink, &parcel, &self.fate);
+                true
+            }
+        }
+    }
+
+    /// As [`Self::put`], for what will not be offered again: counted where it is not taken.
+    pub(crate) fn put_or_drop(&mut self, parcel: Parcel) {
+        if !self.put(parcel) {
+            self.fate.produced.fetch_add(1, Ordering::Relaxed);
+            self.fate.drop_points(1);
+        }
+    }
+
+    fn start(&mut self) {
+        let (sender, receiver) = bounded(MOST_PARCELS);
+        let (config, fate) = (Arc::clone(&self.config), Arc::clone(&self.fate));
+        if fork::spawn_quietly(move || Runner::new(&*config, &fate, receiver).run()) {
+            self.way = Way::ByThread(sender);
+        }
+    }
+
+    /// Has everything sent as soon as may be, and waits for it. `false` when the time is over first.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        while !self.fate.is_idle() {
+            if Instant::now() >= deadline {
+                self.fate.hurry.store(false, Ordering::Relaxed);
+                return false;
+            }
+            self.fate.hurry.store(true, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.fate.closed.store(true, Ordering::Release);
+    }
+}
+
+fn send_here(sink: &mut dyn MetricSink, parcel: &Parcel, fate: &Fate) {
+    for packet in encode(sink, parcel, fate) {
+        match sink.send(&packet, Duration::ZERO) {
+            Ok(()) => drop(fate.sent.fetch_add(packet.points, Ordering::Relaxed)),
+            Err(Unsent::Later(why) | Unsent::Never(why)) => {
+                fate.count_failure(&why);
+                fate.drop_points(packet.points);
+            }
+        }
+    }
+}
+
+fn encode(sink: &mut dyn MetricSink, parcel: &Parcel, fate: &Fate) -> Vec<Packet> {
+    let packets = catch_unwind(AssertUnwindSafe(|| sink.encode(parcel))).unwrap_or_else(|_| {
+        fate.count_failure("a panic while it was encoded");
+        Vec::new()
+    });
+    let points: u64 = packets.iter().map(|packet| packet.points).sum();
+    fate.produced.fetch_add(points, Ordering::Relaxed);
+    packets
+}
+
+/// The thread's side.
+struct Runner<'a> {
+    sink: Box<dyn MetricSink>,
+    fate: &'a Fate,
+    parcels: Receiver<Parcel>,
+    waiting: VecDeque<Packet>,
+    bytes: usize,
+    pause: Pause,
+}
+
+impl<'a> Runner<'a> {
+    fn new(config: &dyn SinkConfig, fate: &'a Fate, parcels: Receiver<Parcel>) -> Self {
+        Self {
+            sink: config.make(),
+            fate,
+            parcels,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            pause: Pause::default(),
+        }
+    }
+
+    fn run(mut self) {
+        while !self.fate.closed.load(Ordering::Acquire) {
+            self.take();
+            self.send();
+        }
+        // One last try, then the rest is given up.
+        while let Ok(parcel) = self.parcels.try_recv() {
+            self.add(&parcel);
+        }
+        self.pause = Pause::default();
+        self.send();
+        self.fate
+            .drop_points(self.waiting.iter().map(|packet| packet.points).sum());
+        self.fate.waiting.store(0, Ordering::Release);
+    }
+
+    /// Waits for a parcel, or until it is time to try again.
+    fn take(&mut self) {
+        // Who closes hangs up; who hurries sends nothing, and hurries only where something waits.
+        let look = if self.waiting.is_empty() {
+            Duration::from_secs(3_600)
+        } else {
+            Duration::from_millis(25)
+        };
+        match self.parcels.recv_timeout(look) {
+            Ok(parcel) => self.add(&parcel),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                self.fate.closed.store(true, Ordering::Release);
+            }
+        }
+        while let Ok(parcel) = self.parcels.try_recv() {
+            self.add(&parcel);
+        }
+    }
+
+    fn add(&mut self, parcel: &Parcel) {
+        for packet in encode(&mut *self.sink, parcel, self.fate) {
+            self.bytes += packet.bytes.len();
+            self.waiting.push_back(packet);
+        }
+        while self.bytes > MOST_BYTES
+            && let Some(oldest) = self.pop()
+        {
+            self.fate.drop_points(oldest.points);
+        }
+        // What waits is told before the parcel is: who flushes must see one of them.
+        self.tell_waiting();
+        self.fate.worked_on.fetch_add(1, Ordering::Release);
+    }
+
+    fn pop(&mut self) -> Option<Packet> {
+        let packet = self.waiting.pop_front()?;
+        self.bytes -= packet.bytes.len();
+        Some(packet)
+    }
+
+    fn tell_waiting(&self) {
+        self.fate
+            .waiting
+            .store(self.waiting.len() as u64, Ordering::Release);
+    }
+
+    fn send(&mut self) {
+        let hurries = self.fate.hurry.swap(false, Ordering::Relaxed);
+        if !self.pause.is_over() && !hurries {
+            return;
+        }
+        while let Some(packet) = self.waiting.front() {
+            let sink = &mut self.sink;
+            let sent = catch_unwind(AssertUnwindSafe(|| sink.send(packet, SEND_WITHIN)));
+            let sent =
+                sent.unwrap_or_else(|_| Err(Unsent::Never("a panic while it was sent".to_owned())));
+            match sent {
+                Ok(()) => {
+                    self.fate.sent.fetch_add(packet.points, Ordering::Relaxed);
+                    self.pause = Pause::default();
+                    self.pop();
+                }
+                Err(Unsent::Never(why)) => {
+                    self.fate.count_failure(&why);
+                    self.fate.drop_points(packet.points);
+                    self.pop();
+                }
+                Err(Unsent::Later(why)) => {
+                    self.fate.count_failure(&why);
+                    self.pause.grow();
+                    break;
+                }
+            }
+            self.tell_waiting();
+        }
+        self.tell_waiting();
+    }
+}
+
+/// How long nothing is tried after a failure: longer each time, and never the same for two
+/// processes that lost the same server.
+#[derive(Default)]
+struct Pause {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    fn is_over(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    fn grow(&mut self) {
+        let longest = FIRST_PAUSE
+            .saturating_mul(1 << self.failures.min(6))
+            .min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        let share = RandomState::new().hash_one(self.failures) % 1_024;
+        let pause = longest.mul_f64(0.5 + share as f64 / 2_048.0);
+        self.until = Some(Instant::now() + pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::destination::Wants;
+    use super::*;
+    use crate::collect::{Event, EventKind};
+    use crate::error::Error;
+
+    /// How the other end behaves.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Mood {
+        Good,
+        Gone,
+        Refuses,
+        Hangs,
+        Panics,
+    }
+
+    #[derive(Clone, Debug)]
+    struct Fake {
+        mood: Arc<Mutex<Mood>>,
+        got: Arc<Mutex<Vec<Vec<u8>>>>,
+        /// Of each packet.
+        size: usize,
+    }
+
+    impl Fake {
+        fn new(mood: Mood) -> Self {
+            Self {
+                mood: Arc::new(Mutex::new(mood)),
+                got: Arc::default(),
+                size: 10,
+            }
+        }
+    }
+
+    impl SinkConfig for Fake {
+        fn name(&self) -> &'static str {
+            "fake"
+        }
+        fn check(&self) -> Result<(), Error> {
+            Ok(())
+        }
+        fn interval(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+        fn wants(&self) -> Wants {
+            Wants::default()
+        }
+        fn is_datagram(&self) -> bool {
+            false
+        }
+        fn make(&self) -> Box<dyn MetricSink> {
+            Box::new(self.clone())
+        }
+    }
+
+    impl MetricSink for Fake {
+        fn encode(&mut self, parcel: &Parcel) -> Vec<Packet> {
+            let Parcel::Event(event) = parcel else {
+                return Vec::new();
+            };
+            assert_ne!(event.what, "panic");
+            let mut bytes = event.what.clone().into_bytes();
+            bytes.resize(self.size, b'.');
+            vec![Packet {
+                bytes,
+                points: 3,
+                place: "",
+            }]
+        }
+
+        fn send(&mut self, packet: &Packet, within: Duration) -> Result<(), Unsent> {
+            let mood = *self.mood.lock();
+            match mood {
+                Mood::Good => self.got.lock().push(packet.bytes.clone()),
+                Mood::Gone => return Err(Unsent::Later("gone".to_owned())),
+                Mood::Refuses => return Err(Unsent::Never("no".to_owned())),
+                Mood::Hangs => std::thread::sleep(within),
+                Mood::Panics => panic!("injected"),
+            }
+            Ok(())
+        }
+    }
+
+    fn event(what: &str) -> Parcel {
+        Parcel::Event(Arc::new(Event::new(EventKind::Own, what)))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    /// Produced, sent, dropped.
+    fn counts(outbox: &Outbox) -> (u64, u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Fate {
+            produced,
+            sent,
+            dropped,
+            ..
+        } = &*outbox.fate;
+        (count(produced), count(sent), count(dropped))
+    }
+
+    #[test]
+    fn what_waited_for_a_server_is_sent_when_it_is_back_in_order() {
+        let fake = Fake::new(Mood::Gone);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        for number in 0..20 {
+            assert!(outbox.put(event(&number.to_string())));
+        }
+        assert!(!outbox.flush(Instant::now() + Duration::from_millis(100)));
+        assert_eq!(&*outbox.fate.why.lock(), "gone");
+        assert_eq!(counts(&outbox), (60, 0, 0));
+        *fake.mood.lock() = Mood::Good;
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (60, 60, 0));
+        let got = fake.got.lock();
+        let wanted = (0..20).map(|number: u32| {
+            let mut bytes = number.to_string().into_bytes();
+            bytes.resize(10, b'.');
+            bytes
+        });
+        assert!(got.iter().cloned().eq(wanted));
+    }
+
+    #[test]
+    fn what_is_too_much_is_dropped_the_oldest_first_and_counted() {
+        let mut fake = Fake::new(Mood::Gone);
+        fake.size = 1 << 20;
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        for number in 0..10 {
+            assert!(outbox.put(event(&number.to_string())));
+            while outbox.fate.worked_on.load(Ordering::Acquire) <= number {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        *fake.mood.lock() = Mood::Good;
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (30, 12, 18));
+        let first: Vec<u8> = fake.got.lock().iter().map(|bytes| bytes[0]).collect();
+        assert_eq!(first, b"6789");
+    }
+
+    #[test]
+    fn what_is_refused_or_makes_it_panic_is_dropped_and_the_rest_goes_on() {
+        let fake = Fake::new(Mood::Refuses);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        outbox.put(event("a"));
+        assert!(outbox.flush(soon()));
+        *fake.mood.lock() = Mood::Panics;
+        outbox.put(event("b"));
+        assert!(outbox.flush(soon()));
+        outbox.put(event("panic"));
+        assert!(outbox.flush(soon()));
+        *fake.mood.lock() = Mood::Good;
+        outbox.put(event("c"));
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (9, 3, 6));
+        assert_eq!(outbox.fate.failures.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_server_that_hangs_holds_nobody_up() {
+        let fake = Fake::new(Mood::Hangs);
+        let mut outbox = Outbox::new(Arc::new(fake), false);
+        let begun = Instant::now();
+        let mut taken = 0_u64;
+        for _ in 0..1_000 {
+            taken += u64::from(outbox.put(event("x")));
+        }
+        outbox.put_or_drop(event("one too many"));
+        assert!(!outbox.flush(Instant::now() + Duration::from_millis(50)));
+        drop(outbox);
+        assert!(taken >= MOST_PARCELS as u64);
+        assert!(begun.elapsed() < SEND_WITHIN, "it was waited for");
+    }
+
+    #[test]
+    fn without_a_thread_whoever_puts_sends() {
+        let fake = Fake::new(Mood::Good);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), true);
+        assert!(outbox.put(event("a")));
+        assert_eq!(counts(&outbox), (3, 3, 0));
+        *fake.mood.lock() = Mood::Gone;
+        assert!(outbox.put(event("b")));
+        assert_eq!(counts(&outbox), (6, 3, 3));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_differ() {
+        let mut pause = Pause::default();
+        assert!(pause.is_over());
+        let mut last = Vec::new();
+        for _ in 0..20 {
+            pause.grow();
+            let left = pause.until.unwrap() - Instant::now();
+            assert!(left <= LONGEST_PAUSE);
+            last.push(left);
+        }
+        assert!(last[19] >= LONGEST_PAUSE / 2 - Duration::from_secs(1));
+        assert!(last[0] <= FIRST_PAUSE);
+    }
+}

@@ -1,0 +1,75 @@
+//! What a metric sink is given, and what it makes of it.
+
+use crate::collect::Event;
+use crate::collect::kept::Kept;
+use crate::collect::series::Series;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Who reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) host: String,
+    /// What tells this process from others of its application, where each reports for itself.
+    pub(crate) worker: Option<String>,
+}
+
+/// What was counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// The end of the interval, nanoseconds since 1970.
+    pub(crate) at: u64,
+    pub(crate) interval: Duration,
+    pub(crate) origin: Origin,
+    /// Since the beginning; one for each version of the application, the newest first.
+    pub(crate) total: Vec<Series>,
+    /// Since the sink's last report; likewise.
+    pub(crate) since: Vec<Series>,
+}
+
+impl Report {
+    /// What was counted in the interval, all versions together: for sinks that know no labels.
+    pub(crate) fn since_of_all(&self) -> Series {
+        let mut all = Series::default();
+        for series in &self.since {
+            all.add(series);
+        }
+        all
+    }
+}
+
+/// One thing to be sent.
+#[derive(Clone, Debug)]
+pub(crate) enum Parcel {
+    Report(Arc<Report>),
+    Event(Arc<Event>),
+    Kept(Arc<Kept>),
+}
+
+/// Bytes to be sent in one go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) bytes: Vec<u8>,
+    /// How many values are in it, or events.
+    pub(crate) points: u64,
+    /// Where at the other end, for sinks that have several places there.
+    pub(crate) place: &'static str,
+}
+
+/// Why a packet was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// The other end is not to be had: try again later.
+    Later(String),
+    /// It will never take this one.
+    Never(String),
+}
+
+/// Encodes and sends, on the sink's own thread. Encoding looks at nothing but what it is given, so
+/// that it can be tested by itself.
+pub(crate) trait MetricSink: Send {
+    fn encode(&mut self, parcel: &Parcel) -> Vec<Packet>;
+
+    /// Sends one packet, or says why not, within the time given.
+    fn send(&mut self, packet: &Packet, within: Duration) -> Result<(), Unsent>;
+}

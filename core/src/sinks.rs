@@ -1,0 +1,8 @@
+//! Where series, events and kept requests are sent.
+//!
+//! Each is a feature of the crate, so that an application carries only what it sends by. What is
+//! sent is listed in [`METRICS`](crate::collect::series::METRICS).
+
+pub use crate::collect::sink::destination::Destination;
+#[cfg(feature = "graphite")]
+pub use crate::collect::sink::graphite::Graphite;

@@ -1,0 +1,115 @@
+//! What the application counts itself.
+
+use super::*;
+use ioprofiler::{Event, EventKind, Profiler};
+
+#[test]
+fn counters_gauges_and_timings_need_no_registration() {
+    let profiler = Profiler::builder()
+        .metrics(true)
+        .threadless(true)
+        .build()
+        .unwrap();
+    profiler.count("own.registrations", 1);
+    profiler.count("own.registrations", 2);
+    profiler.count("own.registrations;plan=pro", 5);
+    profiler.gauge("own.queue", 3.0);
+    profiler.gauge("own.queue", -1.5);
+    profiler.timing("own.mail", Duration::from_millis(20));
+    profiler.timing("own.mail", Duration::from_millis(40));
+    let series = profiler.series();
+    assert_eq!(counter(&series, "own.registrations", &[]), 3);
+    assert_eq!(counter(&series, "own.registrations", &["pro"]), 5);
+    assert_eq!(gauge(&series, "own.queue", &[]), -1.5);
+    let mail = distribution(&series, "own.mail", &[]);
+    assert_eq!((mail.count, mail.sum_ns), (2, 60_000_000));
+    assert_eq!(mail.quantile_ns(0.5).unwrap() / 1_000_000, 20);
+}
+
+#[test]
+fn what_cannot_be_taken_is_counted() {
+    let profiler = Profiler::builder()
+        .metrics(true)
+        .threadless(true)
+        .build()
+        .unwrap();
+    profiler.count("lost.kind", 1);
+    profiler.gauge("lost.kind", 1.0);
+    profiler.count("", 1);
+    profiler.count("lost;label", 1);
+    profiler.count(&"x".repeat(200), 1);
+    profiler.gauge("lost.gauge", f64::INFINITY);
+    let series = profiler.series();
+    assert_eq!(counter(&series, "profiler.dropped", &["metrics"]), 5);
+    assert_eq!(counter(&series, "lost.kind", &[]), 1);
+}
+
+#[test]
+fn each_profiler_counts_for_itself() {
+    let make = || {
+        Profiler::builder()
+            .metrics(true)
+            .threadless(true)
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (make(), make());
+    first.count("each.profiler", 1);
+    second.count("each.profiler", 10);
+    assert_eq!(counter(&first.series(), "each.profiler", &[]), 1);
+    assert_eq!(counter(&second.series(), "each.profiler", &[]), 10);
+}
+
+#[test]
+fn a_deploy_is_the_version_of_what_follows() {
+    let profiler = Profiler::builder()
+        .metrics(true)
+        .threadless(true)
+        .build()
+        .unwrap();
+    let page = || {
+        profiler
+            .begin(&ioprofiler::Facts::web("GET", "/"))
+            .finish(200, 0)
+    };
+    drop(page());
+    profiler.flush(SOON);
+    profiler.deploy("8c1f", "erika", "new search");
+    profiler.event(Event::new(EventKind::Own, "cache emptied"));
+    profiler.flush(SOON);
+    drop((page(), page()));
+    profiler.deploy("8c1f", "erika", "told twice");
+    profiler.flush(SOON);
+    let series = profiler.series();
+    let of = |version: Option<&str>| {
+        let found = series
+            .iter()
+            .find(|series| series.version.as_deref() == version);
+        let labels = ["web", "unknown", "GET", "200", "ok"];
+        found.map(|found| {
+            distribution(std::slice::from_ref(found), "request.duration", &labels).count
+        })
+    };
+    assert_eq!(of(Some("8c1f")), Some(2));
+    assert_eq!(of(None), Some(1));
+    assert_eq!(gauge(&series, "build.info", &["8c1f"]), 1.0);
+    assert!(gauge(&series, "deploy.timestamp", &["8c1f"]) > 1.7e9);
+}
+
+#[test]
+fn options_out_of_range_fail_at_start() {
+    let wrong = |builder: ioprofiler::ProfilerBuilder| builder.build().unwrap_err().to_string();
+    let builder = Profiler::builder;
+    assert_eq!(
+        wrong(builder().keep(ioprofiler::Keep::default().slowest(101))),
+        "keep.slowest: 101 is more than 100"
+    );
+    assert_eq!(
+        wrong(builder().stuck_after(Duration::from_millis(5))),
+        "stuck_after (in ms): 5 is not between 100 and 86400000"
+    );
+    assert_eq!(
+        wrong(builder().worker("")),
+        "worker: \"\" has not between 1 and 64 bytes"
+    );
+}
