@@ -178,6 +178,21 @@ impl Profiler {
             .decide(|who| self.core.flags().decide(name, who, default))
     }
 
+    /// The data of the variant that a flag has for somebody, outside any request, as JSON.
+    fn flag_data(
+        &self,
+        name: &str,
+        user: Option<&Bound<'_, PyAny>>,
+        visitor: Option<&Bound<'_, PyAny>>,
+        groups: Vec<Bound<'_, PyAny>>,
+        attributes: Option<&Bound<'_, PyDict>>,
+    ) -> Option<String> {
+        let flags = self.core.flags();
+        Who::of(user, visitor, groups, attributes)
+            .ask(|who| flags.data(flags.decide(name, who, false)))
+            .map(|data| data.to_string())
+    }
+
     /// Says that a library is hooked.
     fn hooked(&self, name: &str) {
         guard((), || self.core.hook(Hook::hooked(name)));

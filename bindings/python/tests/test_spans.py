@@ -60,6 +60,22 @@ def test_an_exception_is_an_error_and_passes(profiler):
     assert [call.outcome for call in profile.spans] == ["error", "cancelled"]
 
 
+def test_a_call_can_fail_without_an_exception(profiler):
+    with profiler.job("j") as request:
+        with ioprofiler.span("soap", "GetPrice") as call:
+            assert call.error() is call
+        with ioprofiler.scope("page", "x") as call:
+            call.error().rows(3)
+        with call:
+            pass  # a call of its own again
+        call.error()  # it is over
+        profile = request.snapshot()
+    assert [one.outcome for one in profile.spans] == ["error", "error", "ok"]
+    assert profile.spans[1].rows == 3
+    with ioprofiler.span("soap", "outside") as call:
+        call.error()
+
+
 def test_a_request_that_raises_is_finished_with_its_error(profiler):
     request = profiler.job("j")
     with pytest.raises(ZeroDivisionError), request:

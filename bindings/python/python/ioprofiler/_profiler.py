@@ -84,7 +84,7 @@ class Profiler:
         gate_secret: str | bytes | Iterable[str | bytes] = (),
         gate_secret_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         gate_parameter: str | None = None,
-        instrument: bool | Iterable[str] = True,
+        instrument: bool | str | Iterable[str] = True,
         params: Literal["none", "types", "values"] = "types",
         categories: dict[str, str] | None = None,
         flags: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
@@ -165,9 +165,25 @@ class Profiler:
         if instrument is not False:
             from ioprofiler import hooks
 
-            names = None if instrument is True else list(instrument)
             hooks.configure(params=params, categories=categories)
-            hooks.install(names, self)
+            self.instrument(instrument)
+
+    # ---- libraries
+
+    def instrument(self, what: bool | str | Iterable[str] = True) -> None:
+        """Hooks libraries, as the option `instrument` does at once: all, or those that are named.
+
+        Hooks are the process's: two profilers share them. A name that is not known raises `OptionError`.
+        """
+        from ioprofiler import hooks
+
+        hooks.install(None if what is True else () if what is False else what, self)
+
+    def uninstrument(self, what: bool | str | Iterable[str] = True) -> None:
+        """Takes hooks back, of all libraries or of those that are named: their functions are their own again."""
+        from ioprofiler import hooks
+
+        hooks.uninstall(None if what is True else () if what is False else what)
 
     # ---- requests
 

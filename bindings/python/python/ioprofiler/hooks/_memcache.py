@@ -25,9 +25,11 @@ _CATEGORY = {
 }
 
 
-def method(name: str, target: Callable[[Any], str]) -> Callable[[Any], Any]:
-    """Makes a client's method a call."""
-    category = _names.defined(_CATEGORY[name], "keys")
+def method(
+    name: str, target: Callable[[Any], str], connect: Callable[[Any], None] | None = None
+) -> Callable[[Any], Any]:
+    """Makes a client's method a call; `connect` does what is no part of it, before it."""
+    done = _CATEGORY[name].removeprefix("memcache")
     many = name in (*READ_MANY, *WRITE_MANY, *DELETE_MANY)
     reads = name in (*READ_ONE, *READ_MANY)
 
@@ -38,7 +40,11 @@ def method(name: str, target: Callable[[Any], str]) -> Callable[[Any], Any]:
             if many and not hasattr(key, "__len__"):
                 key = list(key)  # what can be read once must still be there for the client
             keys = list(key) if many else [key]
-            with _native.span(category, _keys(name, keys), target=target(self)) as span:
+            if connect is not None:
+                connect(self)
+            where = target(self)
+            kind = _names.server("memcache", *where.rpartition(":")[::2])
+            with _native.span(_names.defined(kind + done, "keys"), _keys(name, keys), target=where) as span:
                 answer = original(self, key, *args, **kwargs)
                 if reads:
                     _read(span, keys, answer, many, args, kwargs)
