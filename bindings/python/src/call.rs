@@ -3,6 +3,7 @@
 use crate::capi::context_identity;
 use crate::current::{self, Current, Held, Inside, NOWHERE, Place};
 use crate::names::Known;
+use crate::raw::without_exception;
 use crate::shade;
 use crate::text::with_bytes;
 use ioprofiler_core::Outcome;
@@ -194,21 +195,15 @@ unsafe fn outcome_of_error(kind: *mut PyObject) -> Outcome {
         if ffi::PyErr_GivenExceptionMatches(kind, ffi::PyExc_GeneratorExit) != 0 {
             return Outcome::Cancelled;
         }
-        let (mut error, mut value, mut trace) = (
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        );
-        ffi::PyErr_Fetch(&raw mut error, &raw mut value, &raw mut trace);
         let py = Python::assume_attached();
         // Where nobody has imported asyncio, nothing of its can have been raised.
-        let modules = Borrowed::from_ptr(py, ffi::PyImport_GetModuleDict());
-        let cancelled = modules
-            .get_item(pyo3::intern!(py, "asyncio.exceptions"))
-            .and_then(|module| module.getattr(pyo3::intern!(py, "CancelledError")));
-        let is_cancelled = cancelled
-            .is_ok_and(|class| ffi::PyErr_GivenExceptionMatches(kind, class.as_ptr()) != 0);
-        ffi::PyErr_Restore(error, value, trace);
+        let is_cancelled = without_exception(|| {
+            let modules = Borrowed::from_ptr(py, ffi::PyImport_GetModuleDict());
+            modules
+                .get_item(pyo3::intern!(py, "asyncio.exceptions"))
+                .and_then(|module| module.getattr(pyo3::intern!(py, "CancelledError")))
+                .is_ok_and(|class| ffi::PyErr_GivenExceptionMatches(kind, class.as_ptr()) != 0)
+        });
         if is_cancelled {
             Outcome::Cancelled
         } else {

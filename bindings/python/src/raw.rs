@@ -118,6 +118,28 @@ pub(crate) fn make_function<'py>(
     }
 }
 
+/// Runs something while the exception that may be set is set aside, and puts it back.
+///
+/// # Safety
+/// The caller is attached.
+#[cold]
+pub(crate) unsafe fn without_exception<R>(body: impl FnOnce() -> R) -> R {
+    let (mut kind, mut value, mut trace) = (
+        std::ptr::null_mut(),
+        std::ptr::null_mut(),
+        std::ptr::null_mut(),
+    );
+    // What replaces the two is in no stable ABI before 3.12.
+    #[allow(deprecated)]
+    // SAFETY: attached; the references that are fetched are given back.
+    unsafe {
+        ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut trace);
+        let answer = body();
+        ffi::PyErr_Restore(kind, value, trace);
+        answer
+    }
+}
+
 /// A new reference to `None`.
 ///
 /// # Safety

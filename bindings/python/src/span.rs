@@ -9,6 +9,7 @@ use crate::current::{self, Current};
 use crate::guard::{count_misuse, guard};
 use crate::raw::{
     again, keywords, make_function, make_type, no_arguments, none, one_argument, slot,
+    without_exception,
 };
 use crate::ready::Ready;
 use crate::said;
@@ -188,14 +189,7 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
         if state.open.span != SpanHandle::NONE || state.scope.is_some() {
             // Thrown away while open: a generator that nobody asked for more. Whoever threw it
             // away may do so because of an exception.
-            let (mut kind, mut value, mut trace) = (
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-            );
-            ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut trace);
-            guard((), || finish(state, Outcome::Cancelled));
-            ffi::PyErr_Restore(kind, value, trace);
+            without_exception(|| guard((), || finish(state, Outcome::Cancelled)));
         }
         ffi::Py_XDECREF(std::mem::replace(&mut this.detail, std::ptr::null_mut()));
         ffi::Py_XDECREF(std::mem::replace(&mut this.target, std::ptr::null_mut()));

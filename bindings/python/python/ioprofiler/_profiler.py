@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 
 from ioprofiler import _native
@@ -256,9 +257,8 @@ class Profiler:
     def stats(self) -> dict[str, Any]:
         """Counters of this process, by name."""
         stats = self._native.stats()
-        from ioprofiler import hooks
-
-        stats["hook_errors"] = hooks.errors()
+        hooks = sys.modules.get("ioprofiler.hooks._patch")
+        stats["hook_errors"] = hooks.errors() if hooks is not None else 0
         return stats
 
     def flush(self, within: float = 1.0) -> bool:
