@@ -35,7 +35,25 @@ pub(crate) struct Current {
 
 /// The open leaves of the tasks that share a [`Current`].
 #[derive(Default)]
-struct Leaves([Leaf; LEAVES]);
+struct Leaves {
+    /// How many places are taken: mostly none, and then there is nothing to look through.
+    taken: AtomicUsize,
+    places: [Leaf; LEAVES],
+}
+
+impl Leaves {
+    #[inline(always)]
+    fn count(&self, by: isize) {
+        #[cfg(not(Py_GIL_DISABLED))]
+        {
+            let taken = self.taken.load(Ordering::Relaxed);
+            self.taken
+                .store(taken.wrapping_add_signed(by), Ordering::Relaxed);
+        }
+        #[cfg(Py_GIL_DISABLED)]
+        self.taken.fetch_add(by as usize, Ordering::Relaxed);
+    }
+}
 
 /// Which leaf is open in a context: only what runs in that context looks at `span`.
 #[derive(Default)]
@@ -130,7 +148,7 @@ impl Current {
 
     /// The leaf that was put there takes in all that is called inside it.
     pub(crate) fn make_leaf_opaque(&self, place: Place) {
-        if let Some(kept) = self.leaves.0.get(place as usize) {
+        if let Some(kept) = self.leaves.places.get(place as usize) {
             kept.span.store(OPAQUE, Ordering::Relaxed);
         }
     }
@@ -138,7 +156,10 @@ impl Current {
     /// What is open in this context: what begins now may be a part of it.
     #[inline(always)]
     pub(crate) fn inside_of(&self, identity: usize) -> Inside {
-        for leaf in &self.leaves.0 {
+        if self.leaves.taken.load(Ordering::Relaxed) == 0 {
+            return Inside::Nothing;
+        }
+        for leaf in &self.leaves.places {
             if leaf.context.load(Ordering::Relaxed) == identity {
                 return match leaf.span.load(Ordering::Relaxed) {
                     OPAQUE => Inside::Opaque,
@@ -153,7 +174,7 @@ impl Current {
     /// A leaf of ours that is open is nearer than any shade.
     #[cold]
     fn below_a_shade(&self, identity: usize) -> Inside {
-        for leaf in &self.leaves.0 {
+        for leaf in &self.leaves.places {
             if leaf.context.load(Ordering::Relaxed) == identity {
                 match leaf.span.load(Ordering::Relaxed) {
                     OPAQUE => return Inside::Opaque,
@@ -178,8 +199,9 @@ impl Current {
 
     #[inline(always)]
     fn push(&self, identity: usize, span: u64) -> Place {
-        for (place, kept) in self.leaves.0.iter().enumerate() {
+        for (place, kept) in self.leaves.places.iter().enumerate() {
             if kept.take(identity) {
+                self.leaves.count(1);
                 kept.span.store(span, Ordering::Relaxed);
                 return place as Place;
             }
@@ -190,7 +212,8 @@ impl Current {
     /// The leaf that was put there has ended.
     #[inline(always)]
     pub(crate) fn pop_leaf(&self, place: Place) {
-        if let Some(kept) = self.leaves.0.get(place as usize) {
+        if let Some(kept) = self.leaves.places.get(place as usize) {
+            self.leaves.count(-1);
             kept.context.store(0, Ordering::Release);
         }
     }

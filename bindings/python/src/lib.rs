@@ -42,6 +42,7 @@ mod span;
 mod spare;
 mod text;
 mod visit;
+mod with_itself;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;

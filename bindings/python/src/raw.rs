@@ -73,6 +73,17 @@ pub(crate) const fn keywords(
     }
 }
 
+/// Where a type's objects keep something that CPython looks for.
+pub(crate) const fn offset_member(name: &'static CStr, offset: usize) -> ffi::PyMemberDef {
+    ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_PYSSIZET,
+        offset: offset as ffi::Py_ssize_t,
+        flags: ffi::Py_READONLY,
+        doc: std::ptr::null(),
+    }
+}
+
 /// Makes a heap type. What it points to must live for ever: it is leaked.
 pub(crate) fn make_type<'py>(
     py: Python<'py>,

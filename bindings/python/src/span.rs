@@ -5,16 +5,18 @@
 //! away are used again.
 
 use crate::call::{self, Open};
+use crate::capi::{HAVE_VECTORCALL, Vectorcall, positional, vectorcall_call};
 use crate::current::{self, Current};
 use crate::guard::{count_misuse, guard};
 use crate::raw::{
-    again, keywords, make_function, make_type, no_arguments, none, one_argument, slot,
-    without_exception,
+    again, keywords, make_function, make_type, no_arguments, none, offset_member, one_argument,
+    slot, without_exception,
 };
 use crate::ready::Ready;
 use crate::said;
 use crate::spare;
 use crate::text::with_bytes;
+use crate::with_itself;
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{CategoryId, Kind};
 use ioprofiler_core::handle::SpanHandle;
@@ -27,6 +29,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 #[repr(C)]
 struct Object {
     head: PyObject,
+    vectorcall: Vectorcall,
     category: CategoryId,
     /// What the call is; null is nothing.
     detail: *mut PyObject,
@@ -63,8 +66,6 @@ static DECORATE: AtomicPtr<PyObject> = AtomicPtr::new(std::ptr::null_mut());
 pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let methods = vec![
-        no_arguments(c"__enter__", enter, c"Begins the call."),
-        crate::raw::positional(c"__exit__", exit, c"Ends the call."),
         no_arguments(c"__aenter__", enter_async, c"Begins the call."),
         crate::raw::positional(c"__aexit__", exit_async, c"Ends the call."),
         one_argument(
@@ -116,7 +117,7 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ];
     let slots = vec![
         slot(ffi::Py_tp_dealloc, dealloc as *mut _),
-        slot(ffi::Py_tp_call, decorate as *mut _),
+        slot(ffi::Py_tp_call, vectorcall_call()?),
         slot(ffi::Py_nb_bool, is_recording as *mut _),
         slot(
             ffi::Py_tp_doc,
@@ -127,11 +128,17 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
         py,
         c"ioprofiler.Span",
         size_of::<Object>(),
-        ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | HAVE_VECTORCALL,
         methods,
-        Vec::new(),
+        vec![offset_member(
+            c"__vectorcalloffset__",
+            std::mem::offset_of!(Object, vectorcall),
+        )],
         slots,
     )?;
+    let [enter, exit] = with_itself::make(py)?;
+    kind.setattr("__enter__", enter)?;
+    kind.setattr("__exit__", exit)?;
     TYPE.store(kind.as_ptr().cast(), Ordering::Relaxed);
     module.add("Span", &kind)?;
     std::mem::forget(kind);
@@ -170,6 +177,7 @@ unsafe fn make(category: CategoryId) -> *mut Object {
         }
         .cast::<Object>();
         if !object.is_null() {
+            (&raw mut (*object).vectorcall).write(call_span);
             (&raw mut (*object).category).write(category);
             (&raw mut (*object).detail).write(std::ptr::null_mut());
             (&raw mut (*object).target).write(std::ptr::null_mut());
@@ -409,7 +417,30 @@ unsafe fn named(
     }
 }
 
-unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+/// What calling a span is, by the number of arguments: it is entered with none and left with three
+/// (see [`with_itself`]), and decorates one function.
+unsafe extern "C" fn call_span(
+    object: *mut PyObject,
+    arguments: *const *mut PyObject,
+    count_and_flag: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type and the arguments of a vectorcall.
+    unsafe {
+        match positional(count_and_flag) {
+            _ if !names.is_null() => {}
+            0 => return enter(object, std::ptr::null_mut()),
+            1 => return decorate(object, *arguments),
+            3 => return exit(object, arguments.cast_mut(), 3),
+            _ => {}
+        }
+        let message = c"a span decorates one function: @span(\"category\")";
+        ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+        std::ptr::null_mut()
+    }
+}
+
+pub(crate) unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with an object of this type.
     unsafe {
         let this = object.cast::<Object>();
@@ -421,7 +452,7 @@ unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     }
 }
 
-unsafe extern "C" fn exit(
+pub(crate) unsafe extern "C" fn exit(
     object: *mut PyObject,
     arguments: *mut *mut PyObject,
     count: Py_ssize_t,
@@ -460,6 +491,14 @@ unsafe extern "C" fn exit_async(
         let nothing = exit(object, arguments, count);
         Ready::pointer(Bound::from_owned_ptr(Python::assume_attached(), nothing))
     }
+}
+
+/// # Safety
+/// The caller is attached, and it is an object.
+#[inline(always)]
+pub(crate) unsafe fn is_span(object: *mut PyObject) -> bool {
+    // SAFETY: passed on.
+    unsafe { ffi::Py_TYPE(object) == TYPE.load(Ordering::Relaxed) }
 }
 
 /// The open call of a span; none where it is not open.
@@ -539,19 +578,14 @@ unsafe extern "C" fn resume(object: *mut PyObject, _: *mut PyObject) -> *mut PyO
     }
 }
 
-unsafe extern "C" fn decorate(
-    object: *mut PyObject,
-    arguments: *mut PyObject,
-    _: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by CPython with an object of this type and a tuple; what was stored in
-    // `DECORATE` is never released.
+/// # Safety
+/// The caller is attached, and both are objects, the first a span.
+unsafe fn decorate(object: *mut PyObject, function: *mut PyObject) -> *mut PyObject {
+    // SAFETY: passed on; what was stored in `DECORATE` is never released.
     unsafe {
         let decorate = DECORATE.load(Ordering::Relaxed);
-        if decorate.is_null() || ffi::PyTuple_Size(arguments) != 1 {
-            let message = c"a span decorates one function: @span(\"category\")";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return std::ptr::null_mut();
+        if decorate.is_null() {
+            return again(function);
         }
         let this = object.cast::<Object>();
         let or_none = |object: *mut PyObject| {
@@ -566,7 +600,7 @@ unsafe extern "C" fn decorate(
         let is_scope = pyo3::types::PyBool::new(py, (*this).category.kind() == Kind::Scope);
         ffi::PyObject_CallFunctionObjArgs(
             decorate,
-            ffi::PyTuple_GetItem(arguments, 0),
+            function,
             object,
             name.as_ptr(),
             or_none((*this).detail),
@@ -602,7 +636,7 @@ pub(crate) unsafe fn of_open(open: Open) -> *mut PyObject {
 pub(crate) unsafe fn end_of(object: *mut PyObject, outcome: Outcome) {
     // SAFETY: passed on; the type is looked at.
     unsafe {
-        if ffi::Py_TYPE(object) == TYPE.load(Ordering::Relaxed) {
+        if is_span(object) {
             own(object, (), |state| finish(state, outcome));
         }
     }
