@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def hook(patches: Patches) -> None:
-    for name in _memcache._CATEGORY:
+    for name in _memcache.METHODS:
         patches.replace(Client, name, _memcache.method(name, _target, _connect))
     # Under their old names.
     for name, same in (("get_multi", "get_many"), ("set_multi", "set_many"), ("delete_multi", "delete_many")):
@@ -40,7 +40,7 @@ def _connecting(original: Any) -> Any:
 
 def _connect(client: Any) -> None:
     """Connects a client that is about to send a command; what goes wrong waits for the command."""
-    if client.sock is not None:
+    if client.sock is not None or not _native.in_request():
         return
     client.__dict__.pop("_ioprofiler_failed", None)
     try:
