@@ -66,10 +66,6 @@ pub(crate) struct Profiler {
     events: Arc<Events>,
 }
 
-fn option(name: &str, error: impl std::fmt::Display) -> PyErr {
-    OptionError::new_err(format!("{name}: {error}"))
-}
-
 fn wrong(error: impl std::fmt::Display) -> PyErr {
     OptionError::new_err(error.to_string())
 }
@@ -369,7 +365,7 @@ fn make_gate(
         }
         secrets.push(file.secret().to_vec());
     }
-    let gate = Gate::parse(ways, &secrets).map_err(|error| option("gate", error))?;
+    let gate = Gate::parse(ways, &secrets).map_err(wrong)?;
     match parameter {
         Some(parameter) => gate.parameter(parameter).map_err(wrong),
         None => Ok(gate),
