@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import ioprofiler
 import jinja2
 from markupsafe import Markup
-
-import ioprofiler
 
 LISTING = ("listing_id", "shop_id", "title", "description", "category", "materials", "price_cents", "quantity")
 SHOP = ("shop_id", "name", "headline", "city")
@@ -191,7 +190,12 @@ def _embedded_shards() -> tuple[Shard, Shard]:
 
 
 def _fill(path: str, parity: int) -> None:
-    kinds = [("ceramics", "Clay pot"), ("knitting", "Wool hat"), ("wood", "Birch bowl"), ("paper", "Folded lamp")]
+    kinds = [
+        ("ceramics", "Clay pot"),
+        ("knitwear", "Wool hat"),
+        ("woodwork", "Birch bowl"),
+        ("paper goods", "Folded lamp"),
+    ]
 
     def mine(first: int, count: int) -> range:
         return range(first + (parity - first) % 2, first + count, 2)

@@ -78,7 +78,7 @@ mod _native {
     #[pymodule_export]
     use crate::span::set_decorate;
     #[pymodule_export]
-    use crate::visit::{Visit, check_this_machine};
+    use crate::visit::{Visit, check_this_machine, set_now};
 
     /// Panics, inside: what the tests prove with that no panic of ours gets out of this very file.
     #[pyfunction]

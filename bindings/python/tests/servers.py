@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from serving import free_port, wait_for
 
 USER, PASSWORD, DATABASE = "shop", "in love with clay", "shop"

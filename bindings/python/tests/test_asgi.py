@@ -3,9 +3,8 @@
 import asyncio
 import gc
 
-import pytest
-
 import ioprofiler
+import pytest
 from serving import asgi_server, get, raw, without_date
 
 PAGE = b"<html><body>Hello</body></html>"

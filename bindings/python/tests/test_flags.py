@@ -3,9 +3,8 @@
 import contextlib
 import json
 
-import pytest
-
 import ioprofiler
+import pytest
 from serving import asgi_server, get, wsgi_server
 
 FILE = """
@@ -211,11 +210,10 @@ def test_a_flag_opens_the_gate(files):
 
 def test_openfeature(files):
     pytest.importorskip("openfeature", reason="openfeature: not installed")
+    from ioprofiler.openfeature import IoprofilerProvider
     from openfeature import api
     from openfeature.evaluation_context import EvaluationContext
     from openfeature.flag_evaluation import Reason
-
-    from ioprofiler.openfeature import IoprofilerProvider
 
     profiler = make(files)
     api.set_provider(IoprofilerProvider(profiler))

@@ -7,9 +7,8 @@ import sys
 import threading
 import time
 
-import pytest
-
 import ioprofiler
+import pytest
 
 LONG = bool(os.environ.get("IOPROF_LONG"))
 

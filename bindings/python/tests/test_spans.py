@@ -9,9 +9,8 @@ import threading
 import time
 import weakref
 
-import pytest
-
 import ioprofiler
+import pytest
 from ioprofiler import _native
 
 

@@ -3,9 +3,8 @@
 import gc
 import os
 
-import pytest
-
 import ioprofiler
+import pytest
 from ioprofiler.web import _asking
 from serving import get, raw, without_date, wsgi_server
 
