@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import ioprofiler
 import jinja2
 from markupsafe import Markup
+
+import ioprofiler
 
 LISTING = ("listing_id", "shop_id", "title", "description", "category", "materials", "price_cents", "quantity")
 SHOP = ("shop_id", "name", "headline", "city")

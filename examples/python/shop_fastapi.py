@@ -6,12 +6,13 @@ import asyncio
 import sys
 
 import fastapi
-import ioprofiler
-import ioprofiler.fastapi
 import market
 import pictures
 import uvicorn
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+import ioprofiler
+import ioprofiler.fastapi
 
 #: Shown to everyone, because nobody but you can reach it: elsewhere say who may look.
 profiler = ioprofiler.Profiler(gate="everyone", build="example")

@@ -6,10 +6,11 @@ import sys
 from typing import Any
 
 import flask
-import ioprofiler
-import ioprofiler.flask
 import market
 import pictures
+
+import ioprofiler
+import ioprofiler.flask
 
 #: Shown to everyone, because nobody but you can reach it: elsewhere say who may look.
 profiler = ioprofiler.Profiler(gate="everyone", build="example")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 
 
 @pytest.fixture

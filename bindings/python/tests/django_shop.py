@@ -37,7 +37,6 @@ settings.configure(
 )
 django.setup()
 
-import ioprofiler  # noqa: E402
 from asgiref.sync import sync_to_async  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.cache import cache  # noqa: E402
@@ -46,6 +45,8 @@ from django.db import connection, transaction  # noqa: E402
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse  # noqa: E402
 from django.shortcuts import render  # noqa: E402
 from django.urls import path  # noqa: E402
+
+import ioprofiler  # noqa: E402
 
 
 def migrate() -> None:

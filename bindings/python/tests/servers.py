@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from serving import free_port, wait_for
 
 USER, PASSWORD, DATABASE = "shop", "in love with clay", "shop"

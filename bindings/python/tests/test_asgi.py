@@ -3,8 +3,9 @@
 import asyncio
 import gc
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 from serving import asgi_server, get, raw, without_date
 
 PAGE = b"<html><body>Hello</body></html>"

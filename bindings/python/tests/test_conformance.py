@@ -4,8 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 from ioprofiler import _native
 
 VECTORS = Path(__file__).resolve().parents[3] / "tests" / "vectors"

@@ -5,12 +5,13 @@ import re
 from contextlib import contextmanager
 from pathlib import Path
 
-import django_shop
-import ioprofiler
 import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client, override_settings
+
+import django_shop
+import ioprofiler
 from serving import asgi_server, get, raw, without_date, wsgi_server
 
 PAGE = django_shop.PAGE.encode()

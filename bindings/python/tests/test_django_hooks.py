@@ -1,13 +1,14 @@
 """Django's ORM and templates: the same queries that Django itself counts, page by page."""
 
-import django_shop
-import ioprofiler
 import pytest
-import servers
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection, connections
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
+
+import django_shop
+import ioprofiler
+import servers
 from servers import hooked
 from serving import get, wsgi_server
 

@@ -3,8 +3,9 @@
 import contextlib
 import json
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 from serving import asgi_server, get, wsgi_server
 
 FILE = """
@@ -210,10 +211,11 @@ def test_a_flag_opens_the_gate(files):
 
 def test_openfeature(files):
     pytest.importorskip("openfeature", reason="openfeature: not installed")
-    from ioprofiler.openfeature import IoprofilerProvider
     from openfeature import api
     from openfeature.evaluation_context import EvaluationContext
     from openfeature.flag_evaluation import Reason
+
+    from ioprofiler.openfeature import IoprofilerProvider
 
     profiler = make(files)
     api.set_provider(IoprofilerProvider(profiler))

@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 
 LONG = bool(os.environ.get("IOPROF_LONG"))
 

@@ -2,8 +2,9 @@
 
 import json
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 from serving import asgi_server, get, wsgi_server
 
 PAGE = "<html><body>Hello</body></html>"
@@ -11,6 +12,7 @@ PAGE = "<html><body>Hello</body></html>"
 
 def flask_app(profiler):
     import flask
+
     import ioprofiler.flask
 
     app = flask.Flask(__name__)
@@ -58,8 +60,9 @@ def test_flask():
 
 def fastapi_app(profiler):
     import fastapi
-    import ioprofiler.fastapi
     from fastapi.responses import HTMLResponse
+
+    import ioprofiler.fastapi
 
     app = fastapi.FastAPI()
     ioprofiler.fastapi.init_app(app, profiler)
@@ -102,10 +105,11 @@ def test_fastapi():
 
 
 def test_starlette():
-    import ioprofiler.fastapi
     from starlette.applications import Starlette
     from starlette.responses import HTMLResponse
     from starlette.routing import Mount, Route
+
+    import ioprofiler.fastapi
 
     async def listing(request):
         with ioprofiler.span("dbshard01", f"SELECT {request.path_params['number']}"):

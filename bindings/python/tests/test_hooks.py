@@ -6,8 +6,9 @@ import sqlite3
 import subprocess
 import sys
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 import servers
 from ioprofiler import hooks
 from servers import DATABASE, PASSWORD, USER, hooked
@@ -577,6 +578,7 @@ def hello(environ, start_response):
 
 def test_requests_and_urllib3():
     import requests
+
     from serving import wsgi_server
 
     with wsgi_server(hello) as port, hooked("urllib3") as profiler, profiler.job("j") as request:
@@ -592,6 +594,7 @@ def test_requests_and_urllib3():
 
 def test_httpx():
     import httpx
+
     from serving import wsgi_server
 
     async def main(port):

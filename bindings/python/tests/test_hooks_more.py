@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 import servers
 from ioprofiler import hooks
 from servers import DATABASE, PASSWORD, USER, hooked
@@ -119,6 +120,7 @@ with profiler.job("j") as request:
 def test_servers_have_the_names_that_the_operator_gives_them():
     import requests
     from pymemcache.client.base import Client
+
     from serving import wsgi_server
 
     def hello(environ, start_response):

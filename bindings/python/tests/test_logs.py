@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import ioprofiler
 import ioprofiler.logging
-import pytest
 from serving import asgi_server, free_port, get, program, raw, wsgi_server
 
 HERE = str(Path(__file__).parent)

@@ -2,13 +2,14 @@
 
 import threading
 
-import ioprofiler
-from ioprofiler.otel import SpanProcessor, recording
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, Status, StatusCode
+
+import ioprofiler
+from ioprofiler.otel import SpanProcessor, recording
 from servers import hooked
 
 

@@ -6,13 +6,14 @@ import importlib
 import sqlite3
 
 import pytest
-import servers
-from ioprofiler.otel import SpanProcessor, recording
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import SpanKind
+
+import servers
+from ioprofiler.otel import SpanProcessor, recording
 from servers import DATABASE, PASSWORD, USER, hooked
 from serving import wsgi_server
 

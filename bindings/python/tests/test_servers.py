@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from serving import free_port, get, program
 
 HERE = str(Path(__file__).parent)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import servers
 from serving import free_port, get, program
 

@@ -9,8 +9,9 @@ import threading
 import time
 import weakref
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 from ioprofiler import _native
 
 

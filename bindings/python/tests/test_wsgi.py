@@ -3,8 +3,9 @@
 import gc
 import os
 
-import ioprofiler
 import pytest
+
+import ioprofiler
 from ioprofiler.web import _asking
 from serving import get, raw, without_date, wsgi_server
 
