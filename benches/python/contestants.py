@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 
+import flag_peers
+
 SQL = "SELECT listing_id, title, price FROM listings WHERE shop_id = 5773453 AND active"  # 79 bytes
 BATCH = 100
 
@@ -181,45 +183,12 @@ def ddtrace():
     return {"with span": with_span}, in_request
 
 
-def yggdrasil():
-    """The native core of Unleash's SDKs."""
-    import json
-
-    from yggdrasil_engine.engine import UnleashEngine
-
-    def toggle(name, *strategies):
-        return {
-            "name": name,
-            "type": "release",
-            "enabled": True,
-            "strategies": list(strategies),
-        }
-
-    rollout = {"rollout": "50", "stickiness": "userId", "groupId": "percent"}
-    engine = UnleashEngine()
-    percent = toggle("percent", {"name": "flexibleRollout", "parameters": rollout})
-    engine.take_state(json.dumps({"version": 2, "features": [toggle("static", {"name": "default"}), percent]}))
-    who = {"userId": "6f1c3a90"}
-
-    def flag_static(n):
-        for _ in range(n):
-            engine.is_enabled("static", who)
-
-    def flag_percent(n):
-        for _ in range(n):
-            engine.is_enabled("percent", who)
-
-    return {
-        "flag, static": flag_static,
-        "flag, percent": flag_percent,
-    }, contextlib.nullcontext
-
-
 CONTESTANTS = {
     "floor": floor,
     "ioprofiler": ours,
     "opentelemetry-sdk": opentelemetry,
     "sentry-sdk": sentry,
     "ddtrace": ddtrace,
-    "yggdrasil-engine": yggdrasil,
+    **flag_peers.NATIVE,
+    **flag_peers.OTHERS,
 }

@@ -191,7 +191,12 @@ def _embedded_shards() -> tuple[Shard, Shard]:
 
 
 def _fill(path: str, parity: int) -> None:
-    kinds = [("ceramics", "Clay pot"), ("knitting", "Wool hat"), ("wood", "Birch bowl"), ("paper", "Folded lamp")]
+    kinds = [
+        ("ceramics", "Clay pot"),
+        ("knitwear", "Wool hat"),
+        ("woodwork", "Birch bowl"),
+        ("paper goods", "Folded lamp"),
+    ]
 
     def mine(first: int, count: int) -> range:
         return range(first + (parity - first) % 2, first + count, 2)

@@ -7,8 +7,9 @@ import sys
 
 import fastapi
 import market
+import pictures
 import uvicorn
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 import ioprofiler
 import ioprofiler.fastapi
@@ -30,6 +31,21 @@ async def listing(number: int) -> HTMLResponse:
         raise fastapi.HTTPException(404)
     ioprofiler.note(listing=number)
     return HTMLResponse(templates.get_template("listing.html").render(**page))
+
+
+@app.get("/")
+async def home() -> RedirectResponse:
+    return RedirectResponse(f"/listing/{market.FIRST_LISTING}")
+
+
+@app.get("/static/shop.css")
+async def style() -> Response:
+    return Response(pictures.style(), media_type="text/css")
+
+
+@app.get("/static/picture/{kind}/{tone}.svg")
+async def picture(kind: str, tone: int) -> Response:
+    return Response(pictures.picture(kind, tone), media_type="image/svg+xml")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 import market
+import pictures
 
 import ioprofiler
 import ioprofiler.flask
@@ -16,7 +17,7 @@ profiler = ioprofiler.Profiler(gate="everyone", build="example")
 shop = market.open_market()
 templates = market.templates()
 
-app = flask.Flask(__name__)
+app = flask.Flask(__name__, static_folder=None)
 ioprofiler.flask.init_app(app, profiler)
 
 
@@ -27,6 +28,21 @@ def listing(number: int) -> Any:
         flask.abort(404)
     ioprofiler.note(listing=number)
     return templates.get_template("listing.html").render(**page)
+
+
+@app.get("/")
+def home() -> Any:
+    return flask.redirect(f"/listing/{market.FIRST_LISTING}")
+
+
+@app.get("/static/shop.css")
+def style() -> Any:
+    return flask.Response(pictures.style(), mimetype="text/css")
+
+
+@app.get("/static/picture/<kind>/<int:tone>.svg")
+def picture(kind: str, tone: int) -> Any:
+    return flask.Response(pictures.picture(kind, tone), mimetype="image/svg+xml")
 
 
 if __name__ == "__main__":

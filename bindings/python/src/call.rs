@@ -1,14 +1,16 @@
 //! Begin and end of one call: the hot path, shared by spans and hooked functions.
 
 use crate::capi::context_identity;
-use crate::current::{self, Current, Held, NOWHERE, Place};
+use crate::current::{self, Current, Held, Inside, NOWHERE, Place};
+use crate::names::Known;
+use crate::raw::without_exception;
+use crate::shade;
 use crate::text::with_bytes;
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{self, CategoryId, Dialect, Kind};
 use ioprofiler_core::handle::{self, Site, SpanHandle};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A call that was begun and is to be ended.
@@ -52,15 +54,18 @@ impl Open {
             let now = held.get();
             let site = if now.asked { caller() } else { Site::NONE };
             let identity = context_identity();
-            let outer = if identity == 0 {
-                None
+            let inside = if identity == 0 {
+                Inside::Nothing
             } else {
-                now.open_leaf(identity)
+                now.inside_of(identity)
             };
-            if outer == Some(SpanHandle::NONE) {
-                return None;
-            }
-            let parent = outer.unwrap_or(now.parent);
+            let parent = match inside {
+                Inside::Nothing => now.parent,
+                Inside::Leaf(outer) => outer,
+                Inside::Opaque => return None,
+                Inside::Shade if shade::takes_in(detail) => return None,
+                Inside::Shade => now.parent,
+            };
             let span = if detail.is_null() {
                 now.request.span(category, b"", parent, site)
             } else {
@@ -71,7 +76,7 @@ impl Open {
             if span == SpanHandle::NONE {
                 return None;
             }
-            let place = if outer.is_some() || identity == 0 {
+            let place = if identity == 0 || matches!(inside, Inside::Leaf(_)) {
                 NOWHERE
             } else {
                 now.push_leaf(identity, span)
@@ -107,7 +112,7 @@ impl Open {
         unsafe { current::of_pointer(self.current).make_leaf_opaque(self.place) };
     }
 
-    pub(crate) fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self {
             span: SpanHandle::NONE,
             current: std::ptr::null_mut(),
@@ -190,21 +195,15 @@ unsafe fn outcome_of_error(kind: *mut PyObject) -> Outcome {
         if ffi::PyErr_GivenExceptionMatches(kind, ffi::PyExc_GeneratorExit) != 0 {
             return Outcome::Cancelled;
         }
-        let (mut error, mut value, mut trace) = (
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        );
-        ffi::PyErr_Fetch(&raw mut error, &raw mut value, &raw mut trace);
         let py = Python::assume_attached();
         // Where nobody has imported asyncio, nothing of its can have been raised.
-        let modules = Borrowed::from_ptr(py, ffi::PyImport_GetModuleDict());
-        let cancelled = modules
-            .get_item(pyo3::intern!(py, "asyncio.exceptions"))
-            .and_then(|module| module.getattr(pyo3::intern!(py, "CancelledError")));
-        let is_cancelled = cancelled
-            .is_ok_and(|class| ffi::PyErr_GivenExceptionMatches(kind, class.as_ptr()) != 0);
-        ffi::PyErr_Restore(error, value, trace);
+        let is_cancelled = without_exception(|| {
+            let modules = Borrowed::from_ptr(py, ffi::PyImport_GetModuleDict());
+            modules
+                .get_item(pyo3::intern!(py, "asyncio.exceptions"))
+                .and_then(|module| module.getattr(pyo3::intern!(py, "CancelledError")))
+                .is_ok_and(|class| ffi::PyErr_GivenExceptionMatches(kind, class.as_ptr()) != 0)
+        });
         if is_cancelled {
             Outcome::Cancelled
         } else {
@@ -239,15 +238,15 @@ fn caller() -> Site {
     }
 }
 
-/// Categories by the address of their name: names are literals, and a literal is one object.
-const NAMES: usize = 256;
+static LEAVES: Known = Known::new();
+static SCOPES: Known = Known::new();
 
-struct Names([Cell<(*mut PyObject, Kind, u32)>; NAMES]);
-
-// SAFETY: touched only by threads that hold the GIL, which this module requires.
-unsafe impl Sync for Names {}
-
-static KNOWN: Names = Names([const { Cell::new((std::ptr::null_mut(), Kind::Leaf, 0)) }; NAMES]);
+fn known(kind: Kind) -> &'static Known {
+    match kind {
+        Kind::Leaf => &LEAVES,
+        Kind::Scope => &SCOPES,
+    }
+}
 
 /// The category of a name, which may be any object; of a new name, of this kind.
 ///
@@ -255,16 +254,11 @@ static KNOWN: Names = Names([const { Cell::new((std::ptr::null_mut(), Kind::Leaf
 /// The caller is attached, `name` is an object, and no exception is set.
 #[inline(always)]
 pub(crate) unsafe fn category(name: *mut PyObject, kind: Kind) -> CategoryId {
-    let place = KNOWN.0.get((name as usize >> 4) % NAMES);
-    if let Some(known) = place
-        && let (known_name, known_kind, number) = known.get()
-        && std::ptr::eq(known_name, name)
-        && known_kind == kind
-    {
-        return CategoryId::from_number(number);
+    match known(kind).find(name) {
+        Some(number) => CategoryId::from_number(u32::from(number)),
+        // SAFETY: passed on.
+        None => unsafe { new_category(name, kind) },
     }
-    // SAFETY: passed on.
-    unsafe { new_category(name, kind) }
 }
 
 #[cold]
@@ -278,15 +272,7 @@ unsafe fn new_category(name: *mut PyObject, kind: Kind) -> CategoryId {
             };
             category::intern(&String::from_utf8_lossy(name), kind, dialect)
         });
-        // A reference is kept, so that the address stays this name's. Texts only: other objects
-        // may say another name next time.
-        if ffi::PyUnicode_CheckExact(name) != 0
-            && let Some(place) = KNOWN.0.get((name as usize >> 4) % NAMES)
-        {
-            ffi::Py_INCREF(name);
-            let (before, ..) = place.replace((name, kind, u32::from(found.number())));
-            ffi::Py_XDECREF(before);
-        }
+        known(kind).keep(name, found.number());
         found
     }
 }

@@ -17,12 +17,16 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 type VarGet = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> c_int;
 type VarSet = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
-type Vectorcall = unsafe extern "C" fn(
+pub(crate) type Vectorcall = unsafe extern "C" fn(
     *mut PyObject,
     *const *mut PyObject,
     usize,
     *mut PyObject,
 ) -> *mut PyObject;
+
+/// A type's objects say how they are called. CPython has had it since 3.8; the stable ABI names it only
+/// from 3.12 on.
+pub(crate) const HAVE_VECTORCALL: std::ffi::c_ulong = 1 << 11;
 
 static VAR: AtomicPtr<PyObject> = AtomicPtr::new(std::ptr::null_mut());
 static VAR_GET: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());

@@ -10,9 +10,8 @@ use crate::live::Live;
 use ioprofiler_core::handle::{RequestHandle, SpanHandle};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// So many tasks of one request can have a leaf open that may contain another layer's; what begins
 /// inside the leaf of a further one is a call of its own.
@@ -35,11 +34,69 @@ pub(crate) struct Current {
 }
 
 /// The open leaves of the tasks that share a [`Current`].
-struct Leaves([Cell<(usize, u64)>; LEAVES]);
+#[derive(Default)]
+struct Leaves {
+    /// How many places are taken: mostly none, and then there is nothing to look through.
+    taken: AtomicUsize,
+    places: [Leaf; LEAVES],
+}
 
-// SAFETY: touched only by threads that hold the GIL, which this module requires (`gil_used`), and
-// never across a call that could release it.
-unsafe impl Sync for Leaves {}
+impl Leaves {
+    #[inline(always)]
+    fn count(&self, by: isize) {
+        #[cfg(not(Py_GIL_DISABLED))]
+        {
+            let taken = self.taken.load(Ordering::Relaxed);
+            self.taken
+                .store(taken.wrapping_add_signed(by), Ordering::Relaxed);
+        }
+        #[cfg(Py_GIL_DISABLED)]
+        self.taken.fetch_add(by as usize, Ordering::Relaxed);
+    }
+}
+
+/// Which leaf is open in a context: only what runs in that context looks at `span`.
+#[derive(Default)]
+struct Leaf {
+    context: AtomicUsize,
+    span: AtomicU64,
+}
+
+impl Leaf {
+    /// Takes the place for a context, where nobody has it.
+    #[inline(always)]
+    fn take(&self, context: usize) -> bool {
+        #[cfg(not(Py_GIL_DISABLED))]
+        {
+            let free = self.context.load(Ordering::Relaxed) == 0;
+            if free {
+                self.context.store(context, Ordering::Relaxed);
+            }
+            free
+        }
+        #[cfg(Py_GIL_DISABLED)]
+        self.context
+            .compare_exchange(0, context, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+/// What is open in a context, for a call that begins there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// No other call.
+    Nothing,
+    /// A leaf: what begins is a part of it.
+    Leaf(SpanHandle),
+    /// A leaf that takes in all that is called inside it.
+    Opaque,
+    /// A span of another library, which takes in what begins inside it: see [`crate::shade`].
+    Shade,
+}
+
+/// In the place of a leaf's handle: neither is one.
+const OPAQUE: u64 = 0;
+const SHADE: u64 = 1;
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -74,7 +131,7 @@ impl Current {
             live: Arc::clone(live),
             previous,
             over: AtomicBool::new(false),
-            leaves: Leaves([const { Cell::new((0, 0)) }; LEAVES]),
+            leaves: Leaves::default(),
         }
     }
 
@@ -86,30 +143,66 @@ impl Current {
     pub(crate) unsafe fn is_opaque(&self) -> bool {
         // SAFETY: passed on.
         let identity = unsafe { capi::context_identity() };
-        identity != 0 && self.open_leaf(identity) == Some(SpanHandle::NONE)
+        identity != 0 && self.inside_of(identity) == Inside::Opaque
     }
 
     /// The leaf that was put there takes in all that is called inside it.
     pub(crate) fn make_leaf_opaque(&self, place: Place) {
-        if let Some(kept) = self.leaves.0.get(place as usize) {
-            kept.set((kept.get().0, SpanHandle::NONE.to_bits()));
+        if let Some(kept) = self.leaves.places.get(place as usize) {
+            kept.span.store(OPAQUE, Ordering::Relaxed);
         }
     }
 
-    /// The leaf that is open in this context, if any: what begins now is part of it; no span is one
-    /// that takes in everything.
+    /// What is open in this context: what begins now may be a part of it.
     #[inline(always)]
-    pub(crate) fn open_leaf(&self, identity: usize) -> Option<SpanHandle> {
-        let leaf = self.leaves.0.iter().find(|leaf| leaf.get().0 == identity)?;
-        Some(SpanHandle::from_bits(leaf.get().1))
+    pub(crate) fn inside_of(&self, identity: usize) -> Inside {
+        if self.leaves.taken.load(Ordering::Relaxed) == 0 {
+            return Inside::Nothing;
+        }
+        for leaf in &self.leaves.places {
+            if leaf.context.load(Ordering::Relaxed) == identity {
+                return match leaf.span.load(Ordering::Relaxed) {
+                    OPAQUE => Inside::Opaque,
+                    SHADE => self.below_a_shade(identity),
+                    span => Inside::Leaf(SpanHandle::from_bits(span)),
+                };
+            }
+        }
+        Inside::Nothing
+    }
+
+    /// A leaf of ours that is open is nearer than any shade.
+    #[cold]
+    fn below_a_shade(&self, identity: usize) -> Inside {
+        for leaf in &self.leaves.places {
+            if leaf.context.load(Ordering::Relaxed) == identity {
+                match leaf.span.load(Ordering::Relaxed) {
+                    OPAQUE => return Inside::Opaque,
+                    SHADE => {}
+                    span => return Inside::Leaf(SpanHandle::from_bits(span)),
+                }
+            }
+        }
+        Inside::Shade
     }
 
     /// A leaf was begun in this context.
     #[inline(always)]
     pub(crate) fn push_leaf(&self, identity: usize, leaf: SpanHandle) -> Place {
-        for (place, kept) in self.leaves.0.iter().enumerate() {
-            if kept.get().0 == 0 {
-                kept.set((identity, leaf.to_bits()));
+        self.push(identity, leaf.to_bits())
+    }
+
+    /// A span of another library was.
+    pub(crate) fn push_shade(&self, identity: usize) -> Place {
+        self.push(identity, SHADE)
+    }
+
+    #[inline(always)]
+    fn push(&self, identity: usize, span: u64) -> Place {
+        for (place, kept) in self.leaves.places.iter().enumerate() {
+            if kept.take(identity) {
+                self.leaves.count(1);
+                kept.span.store(span, Ordering::Relaxed);
                 return place as Place;
             }
         }
@@ -119,8 +212,9 @@ impl Current {
     /// The leaf that was put there has ended.
     #[inline(always)]
     pub(crate) fn pop_leaf(&self, place: Place) {
-        if let Some(kept) = self.leaves.0.get(place as usize) {
-            kept.set((0, 0));
+        if let Some(kept) = self.leaves.places.get(place as usize) {
+            self.leaves.count(-1);
+            kept.context.store(0, Ordering::Release);
         }
     }
 }

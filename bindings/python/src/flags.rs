@@ -6,31 +6,21 @@
 use crate::current::{self, Held};
 use crate::guard::guard;
 use crate::live::Live;
-use crate::raw::{make_function, positional};
+use crate::names::Known;
+use crate::raw::{again, make_function, positional};
 use crate::text::{self, with_bytes};
+use ioprofiler_core::Request;
 use ioprofiler_core::flags::{DarkEnd, Decision, FlagId, State, Subject};
 use ioprofiler_core::handle::{RequestHandle, Site, SpanHandle};
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use std::cell::Cell;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
-const NAMES: usize = 256;
+static KNOWN: Known = Known::new();
 
-struct Names([Cell<(*mut PyObject, u32)>; NAMES]);
-
-// SAFETY: touched only by threads that hold the GIL, which this module requires.
-unsafe impl Sync for Names {}
-
-static KNOWN: Names = Names([const { Cell::new((std::ptr::null_mut(), 0)) }; NAMES]);
-
-/// Texts of variants, by their number.
-struct Variants([Cell<*mut PyObject>; NAMES]);
-
-// SAFETY: as above.
-unsafe impl Sync for Variants {}
-
-static VARIANTS: Variants = Variants([const { Cell::new(std::ptr::null_mut()) }; NAMES]);
+/// Texts of variants, by their number; made once.
+static VARIANTS: [AtomicPtr<PyObject>; 256] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 256];
 
 pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let functions = [
@@ -63,14 +53,11 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The caller is attached, `name` is an object, and no exception is set.
 #[inline(always)]
 unsafe fn id(name: *mut PyObject) -> FlagId {
-    if let Some(place) = KNOWN.0.get((name as usize >> 4) % NAMES)
-        && let (known, number) = place.get()
-        && std::ptr::eq(known, name)
-    {
-        return FlagId::from_number(number);
+    match KNOWN.find(name) {
+        Some(number) => FlagId::from_number(u32::from(number)),
+        // SAFETY: passed on.
+        None => unsafe { new_id(name) },
     }
-    // SAFETY: passed on.
-    unsafe { new_id(name) }
 }
 
 #[cold]
@@ -78,13 +65,8 @@ unsafe fn new_id(name: *mut PyObject) -> FlagId {
     // SAFETY: passed on.
     unsafe {
         let found = with_bytes(name, |name| FlagId::intern(&String::from_utf8_lossy(name)));
-        // A reference is kept, so that the address stays this name's.
-        if ffi::PyUnicode_CheckExact(name) != 0
-            && let Some(place) = KNOWN.0.get((name as usize >> 4) % NAMES)
-        {
-            ffi::Py_INCREF(name);
-            let (before, _) = place.replace((name, found.number()));
-            ffi::Py_XDECREF(before);
+        if let Ok(number) = u16::try_from(found.number()) {
+            KNOWN.keep(name, number);
         }
         found
     }
@@ -144,7 +126,7 @@ unsafe extern "C" fn flag(
         };
         let on = guard(default, || decide(id(name), default).is_on());
         let answer = if on { ffi::Py_True() } else { ffi::Py_False() };
-        crate::raw::again(answer)
+        again(answer)
     }
 }
 
@@ -160,13 +142,21 @@ unsafe extern "C" fn variant(
         };
         guard(std::ptr::null_mut(), || {
             let decision = decide(id(name), default);
-            let place = VARIANTS.0.get(usize::from(decision.variant_number()));
-            if let Some(known) = place.map(Cell::get).filter(|known| !known.is_null()) {
-                return crate::raw::again(known);
+            let place = VARIANTS.get(usize::from(decision.variant_number()));
+            let known = place.map_or(std::ptr::null_mut(), |place| place.load(Ordering::Acquire));
+            if !known.is_null() {
+                return again(known);
             }
             let text = PyString::new(Python::assume_attached(), decision.variant()).into_ptr();
             if let Some(place) = place {
-                place.set(crate::raw::again(text));
+                let null = std::ptr::null_mut();
+                // Another thread may have made it meanwhile: the reference is for whoever was first.
+                if place
+                    .compare_exchange(null, text, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+                {
+                    again(text);
+                }
             }
             text
         })
@@ -262,6 +252,24 @@ pub(crate) fn flag_data(py: Python<'_>, name: &str) -> Option<String> {
     })
 }
 
+/// The data of the variant that a flag has for somebody else, as JSON.
+#[pyfunction]
+pub(crate) fn flag_data_for(
+    py: Python<'_>,
+    name: &str,
+    user: Option<&Bound<'_, PyAny>>,
+    visitor: Option<&Bound<'_, PyAny>>,
+    groups: Vec<Bound<'_, PyAny>>,
+    attributes: Option<&Bound<'_, PyDict>>,
+) -> Option<String> {
+    let request = current::now(py).map_or_else(Request::none, |now| now.get().live.request());
+    Who::of(user, visitor, groups, attributes).ask(|who| {
+        request
+            .flag_data_for(name, who)
+            .map(|data| data.to_string())
+    })
+}
+
 /// Somebody whom a flag is asked about.
 #[derive(Default)]
 pub(crate) struct Who {
@@ -291,6 +299,11 @@ impl Who {
 
     /// What `decide` gives for them.
     pub(crate) fn decide(&self, decide: impl FnOnce(&Subject<'_>) -> Decision) -> Told {
+        told(self.ask(decide))
+    }
+
+    /// What a question about them gives.
+    pub(crate) fn ask<R>(&self, question: impl FnOnce(&Subject<'_>) -> R) -> R {
         let groups: Vec<&str> = self.groups.iter().map(String::as_str).collect();
         let attributes: Vec<(&str, &str)> = self
             .attributes
@@ -302,7 +315,7 @@ impl Who {
             .with_visitor(self.visitor.as_deref().unwrap_or_default())
             .in_groups(&groups)
             .with_attributes(&attributes);
-        told(decide(&subject))
+        question(&subject)
     }
 }
 

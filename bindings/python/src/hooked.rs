@@ -6,10 +6,10 @@
 //! knows its category, and its second argument is the SQL.
 
 use crate::call::{self, Open, outcome_of_raised};
-use crate::capi::{positional, vectorcall, vectorcall_call};
+use crate::capi::{HAVE_VECTORCALL, Vectorcall, positional, vectorcall, vectorcall_call};
 use crate::current::Held;
 use crate::guard::guard;
-use crate::raw::{again, make_type, no_arguments, slot};
+use crate::raw::{again, make_type, no_arguments, offset_member, slot};
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{CategoryId, Kind};
 use ioprofiler_core::handle::{self, SpanHandle};
@@ -18,13 +18,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
-
-type Vectorcall = unsafe extern "C" fn(
-    *mut PyObject,
-    *const *mut PyObject,
-    usize,
-    *mut PyObject,
-) -> *mut PyObject;
 
 #[repr(C)]
 struct Object {
@@ -52,27 +45,19 @@ struct Object {
     opaque: bool,
 }
 
-// CPython has had both since 3.8; they are named by the stable ABI only from 3.12 on.
-const HAVE_VECTORCALL: std::ffi::c_ulong = 1 << 11;
+// As `HAVE_VECTORCALL`.
 const METHOD_DESCRIPTOR: std::ffi::c_ulong = 1 << 17;
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 
 pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let member = |name: &'static std::ffi::CStr, offset: usize| ffi::PyMemberDef {
-        name: name.as_ptr(),
-        type_code: ffi::Py_T_PYSSIZET,
-        offset: offset as ffi::Py_ssize_t,
-        flags: ffi::Py_READONLY,
-        doc: std::ptr::null(),
-    };
     let members = vec![
-        member(
+        offset_member(
             c"__vectorcalloffset__",
             std::mem::offset_of!(Object, vectorcall),
         ),
-        member(c"__dictoffset__", std::mem::offset_of!(Object, dictionary)),
-        member(
+        offset_member(c"__dictoffset__", std::mem::offset_of!(Object, dictionary)),
+        offset_member(
             c"__weaklistoffset__",
             std::mem::offset_of!(Object, weak_references),
         ),
@@ -218,9 +203,6 @@ impl Object {
             } else {
                 self.own_category(*arguments)
             };
-            if held.get().is_opaque() {
-                return None;
-            }
             if !self.describe.is_null() && (held.get().asked || !is_text(detail)) {
                 return self.begin_described(held, category, arguments, count, detail);
             }
@@ -256,6 +238,9 @@ impl Object {
     ) -> Option<Open> {
         // SAFETY: as in `begin`.
         unsafe {
+            if held.get().is_opaque() {
+                return None;
+            }
             let described = vectorcall(self.describe, arguments, count, std::ptr::null_mut());
             if described.is_null() {
                 ffi::PyErr_Clear();

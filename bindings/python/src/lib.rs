@@ -5,8 +5,8 @@
 //! comes from the core.
 //!
 //! The hot path ([`span`], [`hooked`], [`call`], [`current`], [`capi`]) talks to CPython by hand;
-//! everything else through PyO3. Everything relies on the GIL, and the module says so: a
-//! free-threaded interpreter switches it on.
+//! everything else through PyO3. It works with and without the GIL: what threads share is a word
+//! each, or behind a lock that is held for a moment and never around a call of Python's.
 #![cfg_attr(
     not(test),
     deny(
@@ -28,21 +28,27 @@ mod flags;
 mod guard;
 mod hooked;
 mod live;
+mod names;
 mod notes;
+mod pair;
 mod profile;
 mod profiler;
 mod raw;
+mod ready;
 mod request;
 mod said;
+mod shade;
 mod span;
+mod spare;
 mod text;
 mod visit;
+mod with_itself;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 /// The native part of `ioprofiler`. Private.
-#[pymodule(gil_used = true)]
+#[pymodule(gil_used = false)]
 mod _native {
     use super::*;
 
@@ -51,7 +57,9 @@ mod _native {
     #[pymodule_export]
     use crate::current::Current;
     #[pymodule_export]
-    use crate::flags::{Dark, dark_begin, dark_end, decide_flag, decide_flag_for, flag_data};
+    use crate::flags::{
+        Dark, dark_begin, dark_end, decide_flag, decide_flag_for, flag_data, flag_data_for,
+    };
     #[pymodule_export]
     use crate::hooked::hooked;
     #[pymodule_export]
@@ -66,9 +74,11 @@ mod _native {
         is_asked, leave_context, none_request,
     };
     #[pymodule_export]
+    use crate::shade::{Shade, begin_shade, context_number, end_shade, in_call, set_is_inside};
+    #[pymodule_export]
     use crate::span::set_decorate;
     #[pymodule_export]
-    use crate::visit::{Visit, check_this_machine};
+    use crate::visit::{Visit, check_this_machine, set_now};
 
     /// Panics, inside: what the tests prove with that no panic of ours gets out of this very file.
     #[pyfunction]
@@ -89,6 +99,7 @@ mod _native {
         capi::initialise(module.py())?;
         current::initialise(module.py());
         span::initialise(module)?;
+        pair::initialise(module)?;
         crate::flags::initialise(module)?;
         crate::notes::initialise(module)?;
         crate::hooked::initialise(module)

@@ -66,10 +66,6 @@ pub(crate) struct Profiler {
     events: Arc<Events>,
 }
 
-fn option(name: &str, error: impl std::fmt::Display) -> PyErr {
-    OptionError::new_err(format!("{name}: {error}"))
-}
-
 fn wrong(error: impl std::fmt::Display) -> PyErr {
     OptionError::new_err(error.to_string())
 }
@@ -176,6 +172,21 @@ impl Profiler {
     ) {
         Who::of(user, visitor, groups, attributes)
             .decide(|who| self.core.flags().decide(name, who, default))
+    }
+
+    /// The data of the variant that a flag has for somebody, outside any request, as JSON.
+    fn flag_data(
+        &self,
+        name: &str,
+        user: Option<&Bound<'_, PyAny>>,
+        visitor: Option<&Bound<'_, PyAny>>,
+        groups: Vec<Bound<'_, PyAny>>,
+        attributes: Option<&Bound<'_, PyDict>>,
+    ) -> Option<String> {
+        let flags = self.core.flags();
+        Who::of(user, visitor, groups, attributes)
+            .ask(|who| flags.data(flags.decide(name, who, false)))
+            .map(|data| data.to_string())
     }
 
     /// Says that a library is hooked.
@@ -354,7 +365,7 @@ fn make_gate(
         }
         secrets.push(file.secret().to_vec());
     }
-    let gate = Gate::parse(ways, &secrets).map_err(|error| option("gate", error))?;
+    let gate = Gate::parse(ways, &secrets).map_err(wrong)?;
     match parameter {
         Some(parameter) => gate.parameter(parameter).map_err(wrong),
         None => Ok(gate),

@@ -73,6 +73,17 @@ pub(crate) const fn keywords(
     }
 }
 
+/// Where a type's objects keep something that CPython looks for.
+pub(crate) const fn offset_member(name: &'static CStr, offset: usize) -> ffi::PyMemberDef {
+    ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_PYSSIZET,
+        offset: offset as ffi::Py_ssize_t,
+        flags: ffi::Py_READONLY,
+        doc: std::ptr::null(),
+    }
+}
+
 /// Makes a heap type. What it points to must live for ever: it is leaked.
 pub(crate) fn make_type<'py>(
     py: Python<'py>,
@@ -115,6 +126,28 @@ pub(crate) fn make_function<'py>(
     unsafe {
         let function = ffi::PyCFunction_NewEx(definition, std::ptr::null_mut(), module.as_ptr());
         Bound::from_owned_ptr_or_err(py, function)
+    }
+}
+
+/// Runs something while the exception that may be set is set aside, and puts it back.
+///
+/// # Safety
+/// The caller is attached.
+#[cold]
+pub(crate) unsafe fn without_exception<R>(body: impl FnOnce() -> R) -> R {
+    let (mut kind, mut value, mut trace) = (
+        std::ptr::null_mut(),
+        std::ptr::null_mut(),
+        std::ptr::null_mut(),
+    );
+    // What replaces the two is in no stable ABI before 3.12.
+    #[allow(deprecated)]
+    // SAFETY: attached; the references that are fetched are given back.
+    unsafe {
+        ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut trace);
+        let answer = body();
+        ffi::PyErr_Restore(kind, value, trace);
+        answer
     }
 }
 

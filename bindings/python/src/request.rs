@@ -4,7 +4,7 @@ use crate::current::{self, Current};
 use crate::guard::guard;
 use crate::live::Live;
 use crate::profile::Profile;
-use crate::span::Ready;
+use crate::ready::Ready;
 use crate::text;
 use ioprofiler_core::category::{self, Dialect, Kind};
 use ioprofiler_core::handle::{PastCall, Site, SpanHandle};

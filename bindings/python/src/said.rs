@@ -1,8 +1,8 @@
-//! What is said of a call after its begin: counts, target, another detail.
+//! What is said of a call after its begin: counts, target, another detail, that it failed.
 
 use crate::guard::{count_misuse, guard};
 use crate::raw::again;
-use crate::span::open_call;
+use crate::span::{fail, open_call};
 use crate::text::with_bytes;
 use ioprofiler_core::handle::SpanHandle;
 use pyo3::ffi::{self, PyObject};
@@ -92,6 +92,14 @@ pub(crate) unsafe extern "C" fn target(
                 with_bytes(text, |text| span.target(text));
             }
         });
+        again(object)
+    }
+}
+
+pub(crate) unsafe extern "C" fn error(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type, attached.
+    unsafe {
+        guard((), || fail(object));
         again(object)
     }
 }

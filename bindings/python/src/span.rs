@@ -1,54 +1,71 @@
-//! `span()`, `scope()`, `begin()` and `end()`, and the object that they give.
+//! `span()` and `scope()`, and the object that they give.
 //!
 //! A `Span` is a context manager, a decorator and the place where counts of a call are set. It is an
 //! object of its own each time, so spans may end in any order; the last few hundred that were thrown
 //! away are used again.
 
 use crate::call::{self, Open};
+use crate::capi::{HAVE_VECTORCALL, Vectorcall, positional, vectorcall_call};
 use crate::current::{self, Current};
 use crate::guard::{count_misuse, guard};
 use crate::raw::{
-    again, keywords, make_function, make_type, no_arguments, none, one_argument, slot,
+    again, keywords, make_function, make_type, no_arguments, none, offset_member, one_argument,
+    slot, without_exception,
 };
+use crate::ready::Ready;
 use crate::said;
+use crate::spare;
 use crate::text::with_bytes;
+use crate::with_itself;
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{CategoryId, Kind};
 use ioprofiler_core::handle::SpanHandle;
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
 use pyo3::prelude::*;
-use std::cell::UnsafeCell;
+#[cfg(Py_GIL_DISABLED)]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 #[repr(C)]
 struct Object {
     head: PyObject,
+    vectorcall: Vectorcall,
     category: CategoryId,
     /// What the call is; null is nothing.
     detail: *mut PyObject,
     target: *mut PyObject,
+    /// A thread is at the state: see [`own`].
+    #[cfg(Py_GIL_DISABLED)]
+    busy: AtomicBool,
+    state: State,
+}
+
+/// What changes of a span.
+struct State {
     open: Open,
     /// The scope that this opened.
     scope: Option<Py<Current>>,
     /// Entered once more while it was open: so many ends mean nothing.
     again: u32,
+    /// It was said to have failed, whatever is raised.
+    failed: bool,
+}
+
+impl State {
+    const NEW: Self = Self {
+        open: Open::none(),
+        scope: None,
+        again: 0,
+        failed: false,
+    };
 }
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 static DECORATE: AtomicPtr<PyObject> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Spans that were thrown away.
-const SPARE: usize = 256;
-struct Spare(UnsafeCell<Vec<*mut PyObject>>);
-// SAFETY: touched only with the GIL held, which this module requires, and for a push or a pop.
-unsafe impl Sync for Spare {}
-static SPARES: Spare = Spare(UnsafeCell::new(Vec::new()));
-
 pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let methods = vec![
-        no_arguments(c"__enter__", enter, c"Begins the call."),
-        crate::raw::positional(c"__exit__", exit, c"Ends the call."),
         no_arguments(c"__aenter__", enter_async, c"Begins the call."),
         crate::raw::positional(c"__aexit__", exit_async, c"Ends the call."),
         one_argument(
@@ -92,10 +109,15 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
             copy,
             c"Another one of the same category, detail and target.",
         ),
+        no_arguments(
+            c"error",
+            said::error,
+            c"error($self, /)\n--\n\nThe call has failed, though nothing is raised.",
+        ),
     ];
     let slots = vec![
         slot(ffi::Py_tp_dealloc, dealloc as *mut _),
-        slot(ffi::Py_tp_call, decorate as *mut _),
+        slot(ffi::Py_tp_call, vectorcall_call()?),
         slot(ffi::Py_nb_bool, is_recording as *mut _),
         slot(
             ffi::Py_tp_doc,
@@ -106,11 +128,17 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
         py,
         c"ioprofiler.Span",
         size_of::<Object>(),
-        ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | HAVE_VECTORCALL,
         methods,
-        Vec::new(),
+        vec![offset_member(
+            c"__vectorcalloffset__",
+            std::mem::offset_of!(Object, vectorcall),
+        )],
         slots,
     )?;
+    let [enter, exit] = with_itself::make(py)?;
+    kind.setattr("__enter__", enter)?;
+    kind.setattr("__exit__", exit)?;
     TYPE.store(kind.as_ptr().cast(), Ordering::Relaxed);
     module.add("Span", &kind)?;
     std::mem::forget(kind);
@@ -120,22 +148,6 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let functions = [
         ("span", keywords(c"span", span, span_doc)),
         ("scope", keywords(c"scope", scope, scope_doc)),
-        (
-            "begin",
-            crate::raw::positional(
-                c"begin",
-                begin,
-                c"begin(category, detail=None, opaque=False, /)\n--\n\nBegins a leaf; None outside a request.",
-            ),
-        ),
-        (
-            "end",
-            crate::raw::positional(
-                c"end",
-                end,
-                c"end(span, failed=False, /)\n--\n\nEnds what begin gave.",
-            ),
-        ),
     ];
     for (name, definition) in functions {
         module.add(name, make_function(py, definition, "ioprofiler")?)?;
@@ -159,18 +171,19 @@ unsafe fn make(category: CategoryId) -> *mut Object {
     // SAFETY: attached. A spare one was left without references by `dealloc`, and is made an object
     // again by `PyObject_Init`; a fresh one is zeroed memory of this type's size.
     unsafe {
-        let object = match (*SPARES.0.get()).pop() {
+        let object = match spare::take() {
             Some(spare) => ffi::PyObject_Init(spare, kind),
             None => ffi::PyType_GenericAlloc(kind, 0),
         }
         .cast::<Object>();
         if !object.is_null() {
+            (&raw mut (*object).vectorcall).write(call_span);
             (&raw mut (*object).category).write(category);
             (&raw mut (*object).detail).write(std::ptr::null_mut());
             (&raw mut (*object).target).write(std::ptr::null_mut());
-            (&raw mut (*object).open).write(Open::none());
-            (&raw mut (*object).scope).write(None);
-            (&raw mut (*object).again).write(0);
+            #[cfg(Py_GIL_DISABLED)]
+            (&raw mut (*object).busy).write(AtomicBool::new(false));
+            (&raw mut (*object).state).write(State::NEW);
         }
         object
     }
@@ -180,54 +193,79 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // SAFETY: called by CPython for an object of this type whose last reference is gone.
     unsafe {
         let this = &mut *object.cast::<Object>();
-        if this.open.span != SpanHandle::NONE || this.scope.is_some() {
+        let state = &mut this.state;
+        if state.open.span != SpanHandle::NONE || state.scope.is_some() {
             // Thrown away while open: a generator that nobody asked for more. Whoever threw it
             // away may do so because of an exception.
-            let (mut kind, mut value, mut trace) = (
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-            );
-            ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut trace);
-            guard((), || finish(this, Outcome::Cancelled));
-            ffi::PyErr_Restore(kind, value, trace);
+            without_exception(|| guard((), || finish(state, Outcome::Cancelled)));
         }
         ffi::Py_XDECREF(std::mem::replace(&mut this.detail, std::ptr::null_mut()));
         ffi::Py_XDECREF(std::mem::replace(&mut this.target, std::ptr::null_mut()));
         let kind = ffi::Py_TYPE(object);
-        let spares = &mut *SPARES.0.get();
-        if spares.len() < SPARE {
-            spares.push(object);
-        } else {
+        if !spare::keep(object) {
             ffi::PyObject_Free(object.cast());
         }
         ffi::Py_DECREF(kind.cast());
     }
 }
 
+/// Runs with the state of a span as this thread's own. Without a GIL two threads may use one span at
+/// once, which is misuse: the second one finds it busy, and nothing happens.
+///
+/// # Safety
+/// The caller is attached, and `object` is a span. `body` does not use this span's state otherwise.
+#[inline(always)]
+unsafe fn own<R>(object: *mut PyObject, instead: R, body: impl FnOnce(&mut State) -> R) -> R {
+    let object = object.cast::<Object>();
+    #[cfg(Py_GIL_DISABLED)]
+    {
+        // SAFETY: the field is only ever used as an atomic.
+        let busy = unsafe { AtomicBool::from_ptr((&raw mut (*object).busy).cast()) };
+        if busy.swap(true, Ordering::Acquire) {
+            count_misuse();
+            return instead;
+        }
+        // SAFETY: whoever is not busy keeps away from it.
+        let answer = body(unsafe { &mut (*object).state });
+        busy.store(false, Ordering::Release);
+        answer
+    }
+    #[cfg(not(Py_GIL_DISABLED))]
+    {
+        let _ = instead;
+        // SAFETY: with the GIL this is the only reference, by the caller's promise.
+        body(unsafe { &mut (*object).state })
+    }
+}
+
 /// Begins the call.
 ///
 /// # Safety
-/// The caller is attached, and no exception is set.
+/// The caller is attached, and no exception is set; category, detail and target are this span's.
 #[inline(always)]
-unsafe fn start(this: &mut Object) {
-    if this.open.span != SpanHandle::NONE {
+unsafe fn start(
+    state: &mut State,
+    category: CategoryId,
+    detail: *mut PyObject,
+    target: *mut PyObject,
+) {
+    if state.open.span != SpanHandle::NONE {
         count_misuse();
-        this.again += 1;
+        state.again += 1;
         return;
     }
-    // SAFETY: passed on; `detail` is null or a reference of this object's.
+    // SAFETY: passed on; detail and target are null or references of the span's.
     unsafe {
-        if this.category.kind() == Kind::Scope {
-            if let Some((span, scope)) = call::begin_scope(this.category, this.detail) {
-                this.open.span = span;
-                this.scope = Some(scope);
+        if category.kind() == Kind::Scope {
+            if let Some((span, scope)) = call::begin_scope(category, detail) {
+                state.open.span = span;
+                state.scope = Some(scope);
             }
-        } else if let Some(open) = Open::begin(this.category, this.detail) {
-            this.open = open;
+        } else if let Some(open) = Open::begin(category, detail) {
+            state.open = open;
         }
-        if !this.target.is_null() && this.open.span != SpanHandle::NONE {
-            with_bytes(this.target, |target| this.open.span.target(target));
+        if !target.is_null() && state.open.span != SpanHandle::NONE {
+            with_bytes(target, |target| state.open.span.target(target));
         }
     }
 }
@@ -237,19 +275,21 @@ unsafe fn start(this: &mut Object) {
 /// # Safety
 /// The caller is attached.
 #[inline(always)]
-unsafe fn finish(this: &mut Object, outcome: Outcome) {
-    if this.again > 0 {
-        this.again -= 1;
+unsafe fn finish(state: &mut State, outcome: Outcome) {
+    if state.again > 0 {
+        state.again -= 1;
         return;
     }
-    let open = std::mem::replace(&mut this.open, Open::none());
+    let open = std::mem::replace(&mut state.open, Open::none());
     if open.span == SpanHandle::NONE {
         return;
     }
+    let failed = std::mem::replace(&mut state.failed, false);
+    let outcome = if failed { Outcome::Error } else { outcome };
     // SAFETY: passed on.
     unsafe {
-        if this.scope.is_some() {
-            end_scope(this, open.span, outcome);
+        if state.scope.is_some() {
+            end_scope(state, open.span, outcome);
         } else {
             open.end(outcome);
         }
@@ -257,9 +297,9 @@ unsafe fn finish(this: &mut Object, outcome: Outcome) {
 }
 
 #[inline(never)]
-unsafe fn end_scope(this: &mut Object, span: SpanHandle, outcome: Outcome) {
+unsafe fn end_scope(state: &mut State, span: SpanHandle, outcome: Outcome) {
     span.end(outcome);
-    if let Some(scope) = this.scope.take() {
+    if let Some(scope) = state.scope.take() {
         // SAFETY: attached, by the caller's promise. An exception may be set, and stays.
         let py = unsafe { Python::assume_attached() };
         current::leave(scope.bind(py));
@@ -377,15 +417,42 @@ unsafe fn named(
     }
 }
 
-unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+/// What calling a span is, by the number of arguments: it is entered with none and left with three
+/// (see [`with_itself`]), and decorates one function.
+unsafe extern "C" fn call_span(
+    object: *mut PyObject,
+    arguments: *const *mut PyObject,
+    count_and_flag: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with an object of this type and the arguments of a vectorcall.
+    unsafe {
+        match positional(count_and_flag) {
+            _ if !names.is_null() => {}
+            0 => return enter(object, std::ptr::null_mut()),
+            1 => return decorate(object, *arguments),
+            3 => return exit(object, arguments.cast_mut(), 3),
+            _ => {}
+        }
+        let message = c"a span decorates one function: @span(\"category\")";
+        ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+        std::ptr::null_mut()
+    }
+}
+
+pub(crate) unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with an object of this type.
     unsafe {
-        guard((), || start(&mut *object.cast()));
+        let this = object.cast::<Object>();
+        let (category, detail, target) = ((*this).category, (*this).detail, (*this).target);
+        guard((), || {
+            own(object, (), |state| start(state, category, detail, target));
+        });
         again(object)
     }
 }
 
-unsafe extern "C" fn exit(
+pub(crate) unsafe extern "C" fn exit(
     object: *mut PyObject,
     arguments: *mut *mut PyObject,
     count: Py_ssize_t,
@@ -398,7 +465,9 @@ unsafe extern "C" fn exit(
             } else {
                 std::ptr::null_mut()
             };
-            finish(&mut *object.cast(), call::outcome_of_kind(raised));
+            own(object, (), |state| {
+                finish(state, call::outcome_of_kind(raised));
+            });
         });
         none()
     }
@@ -408,8 +477,7 @@ unsafe extern "C" fn enter_async(object: *mut PyObject, arguments: *mut PyObject
     // SAFETY: as in `enter`.
     unsafe {
         let entered = enter(object, arguments);
-        let entered = Bound::from_owned_ptr(Python::assume_attached(), entered);
-        ready(entered)
+        Ready::pointer(Bound::from_owned_ptr(Python::assume_attached(), entered))
     }
 }
 
@@ -421,54 +489,16 @@ unsafe extern "C" fn exit_async(
     // SAFETY: as in `exit`.
     unsafe {
         let nothing = exit(object, arguments, count);
-        ready(Bound::from_owned_ptr(Python::assume_attached(), nothing))
+        Ready::pointer(Bound::from_owned_ptr(Python::assume_attached(), nothing))
     }
 }
 
-/// An awaitable that is done.
-fn ready(value: Bound<'_, PyAny>) -> *mut PyObject {
-    let py = value.py();
-    match Py::new(
-        py,
-        Ready {
-            value: value.unbind(),
-        },
-    ) {
-        Ok(ready) => ready.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            std::ptr::null_mut()
-        }
-    }
-}
-
-/// An awaitable that is done: what `async with` awaits.
-#[pyclass(frozen, module = "ioprofiler._native")]
-pub(crate) struct Ready {
-    value: Py<PyAny>,
-}
-
-impl Ready {
-    pub(crate) fn new(value: Py<PyAny>) -> Self {
-        Self { value }
-    }
-}
-
-#[pymethods]
-impl Ready {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<()> {
-        Err(pyo3::exceptions::PyStopIteration::new_err((self
-            .value
-            .clone_ref(py),)))
-    }
+/// # Safety
+/// The caller is attached, and it is an object.
+#[inline(always)]
+pub(crate) unsafe fn is_span(object: *mut PyObject) -> bool {
+    // SAFETY: passed on.
+    unsafe { ffi::Py_TYPE(object) == TYPE.load(Ordering::Relaxed) }
 }
 
 /// The open call of a span; none where it is not open.
@@ -477,23 +507,36 @@ impl Ready {
 /// The caller is attached, and `object` is a span.
 pub(crate) unsafe fn open_call(object: *mut PyObject) -> SpanHandle {
     // SAFETY: passed on.
-    unsafe { (*object.cast::<Object>()).open.span }
+    unsafe { own(object, SpanHandle::NONE, |state| state.open.span) }
+}
+
+/// The call has failed, if it is open.
+///
+/// # Safety
+/// The caller is attached, and `object` is a span.
+pub(crate) unsafe fn fail(object: *mut PyObject) {
+    // SAFETY: passed on.
+    unsafe {
+        own(object, (), |state| {
+            state.failed = state.open.span != SpanHandle::NONE;
+        });
+    }
 }
 
 unsafe extern "C" fn is_recording(object: *mut PyObject) -> std::ffi::c_int {
     // SAFETY: called by CPython with an object of this type.
-    unsafe { ((*object.cast::<Object>()).open.span != SpanHandle::NONE).into() }
+    unsafe { (open_call(object) != SpanHandle::NONE).into() }
 }
 
 unsafe extern "C" fn copy(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with an object of this type; its references are its own.
     unsafe {
-        let this = &*object.cast::<Object>();
-        let new = make(this.category);
+        let this = object.cast::<Object>();
+        let new = make((*this).category);
         if !new.is_null() {
             for (from, to) in [
-                (this.detail, &raw mut (*new).detail),
-                (this.target, &raw mut (*new).target),
+                ((*this).detail, &raw mut (*new).detail),
+                ((*this).target, &raw mut (*new).target),
             ] {
                 if !from.is_null() {
                     to.write(again(from));
@@ -508,8 +551,7 @@ unsafe extern "C" fn pause(object: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     // SAFETY: called by CPython with an object of this type, attached.
     unsafe {
         guard((), || {
-            let this = &mut *object.cast::<Object>();
-            if let Some(scope) = this.scope.take() {
+            if let Some(scope) = own(object, None, |state| state.scope.take()) {
                 current::leave(scope.bind(Python::assume_attached()));
             }
         });
@@ -521,35 +563,31 @@ unsafe extern "C" fn resume(object: *mut PyObject, _: *mut PyObject) -> *mut PyO
     // SAFETY: as in `pause`.
     unsafe {
         guard((), || {
-            let this = &mut *object.cast::<Object>();
             let py = Python::assume_attached();
-            if this.open.span == SpanHandle::NONE || this.scope.is_some() {
-                return;
-            }
-            if let Some(outer) = current::now(py) {
-                let inside = outer.get().inside(this.open.span, outer.clone_ref(py));
-                this.scope = current::enter(py, inside).ok();
-            }
+            own(object, (), |state| {
+                if state.open.span == SpanHandle::NONE || state.scope.is_some() {
+                    return;
+                }
+                if let Some(outer) = current::now(py) {
+                    let inside = outer.get().inside(state.open.span, outer.clone_ref(py));
+                    state.scope = current::enter(py, inside).ok();
+                }
+            });
         });
         none()
     }
 }
 
-unsafe extern "C" fn decorate(
-    object: *mut PyObject,
-    arguments: *mut PyObject,
-    _: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by CPython with an object of this type and a tuple; what was stored in
-    // `DECORATE` is never released.
+/// # Safety
+/// The caller is attached, and both are objects, the first a span.
+unsafe fn decorate(object: *mut PyObject, function: *mut PyObject) -> *mut PyObject {
+    // SAFETY: passed on; what was stored in `DECORATE` is never released.
     unsafe {
         let decorate = DECORATE.load(Ordering::Relaxed);
-        if decorate.is_null() || ffi::PyTuple_Size(arguments) != 1 {
-            let message = c"a span decorates one function: @span(\"category\")";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return std::ptr::null_mut();
+        if decorate.is_null() {
+            return again(function);
         }
-        let this = &*object.cast::<Object>();
+        let this = object.cast::<Object>();
         let or_none = |object: *mut PyObject| {
             if object.is_null() {
                 ffi::Py_None()
@@ -558,67 +596,48 @@ unsafe extern "C" fn decorate(
             }
         };
         let py = Python::assume_attached();
-        let name = pyo3::types::PyString::new(py, this.category.name());
-        let is_scope = pyo3::types::PyBool::new(py, this.category.kind() == Kind::Scope);
+        let name = pyo3::types::PyString::new(py, (*this).category.name());
+        let is_scope = pyo3::types::PyBool::new(py, (*this).category.kind() == Kind::Scope);
         ffi::PyObject_CallFunctionObjArgs(
             decorate,
-            ffi::PyTuple_GetItem(arguments, 0),
+            function,
             object,
             name.as_ptr(),
-            or_none(this.detail),
+            or_none((*this).detail),
             is_scope.as_ptr(),
             std::ptr::null_mut::<PyObject>(),
         )
     }
 }
 
-unsafe extern "C" fn begin(
-    _: *mut PyObject,
-    arguments: *mut *mut PyObject,
-    count: Py_ssize_t,
-) -> *mut PyObject {
-    // SAFETY: called by CPython as METH_FASTCALL.
-    guard(std::ptr::null_mut(), || unsafe {
-        if !(1..=3).contains(&count) {
-            let message =
-                c"begin() takes a category, a detail, and whether it takes in what is inside";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return std::ptr::null_mut();
-        }
-        let mut detail = std::ptr::null_mut();
-        if count >= 2 && ffi::Py_IsNone(*arguments.add(1)) == 0 {
-            detail = *arguments.add(1);
-        }
-        let Some(open) = Open::begin(call::category(*arguments, Kind::Leaf), detail) else {
-            return none();
-        };
-        if count == 3 && ffi::PyObject_IsTrue(*arguments.add(2)) == 1 {
-            open.make_opaque();
-        }
+/// The span of a call that was begun without one; null, and an exception, where there is no memory.
+///
+/// # Safety
+/// The caller is attached.
+#[inline(always)]
+pub(crate) unsafe fn of_open(open: Open) -> *mut PyObject {
+    // SAFETY: passed on; nobody else has the new object yet.
+    unsafe {
         let object = make(CategoryId::from_number(0));
         if object.is_null() {
             open.end(Outcome::Cancelled);
         } else {
-            (*object).open = open;
+            (*object).state.open = open;
         }
         object.cast()
-    })
+    }
 }
 
-unsafe extern "C" fn end(
-    _: *mut PyObject,
-    arguments: *mut *mut PyObject,
-    count: Py_ssize_t,
-) -> *mut PyObject {
-    // SAFETY: called by CPython as METH_FASTCALL; the type is looked at.
+/// Ends the call of a span, if the object is one and open.
+///
+/// # Safety
+/// The caller is attached, and it is an object.
+#[inline(always)]
+pub(crate) unsafe fn end_of(object: *mut PyObject, outcome: Outcome) {
+    // SAFETY: passed on; the type is looked at.
     unsafe {
-        if count >= 1 && ffi::Py_TYPE(*arguments) == TYPE.load(Ordering::Relaxed) {
-            guard((), || {
-                let failed = count >= 2 && ffi::PyObject_IsTrue(*arguments.add(1)) == 1;
-                let outcome = if failed { Outcome::Error } else { Outcome::Ok };
-                finish(&mut *(*arguments).cast(), outcome);
-            });
+        if is_span(object) {
+            own(object, (), |state| finish(state, outcome));
         }
-        none()
     }
 }

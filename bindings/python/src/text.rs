@@ -18,7 +18,10 @@ const LONG: Py_ssize_t = 32 << 10;
 pub(crate) unsafe fn with_bytes<R>(object: *mut PyObject, use_bytes: impl FnOnce(&[u8]) -> R) -> R {
     // SAFETY: passed on.
     unsafe {
-        if ffi::PyUnicode_Check(object) != 0 && ffi::PyUnicode_GetLength(object) <= LONG {
+        // Nearly every text is exactly one, which takes no call to see.
+        let is_text = std::ptr::eq(ffi::Py_TYPE(object), &raw const ffi::PyUnicode_Type)
+            || ffi::PyUnicode_Check(object) != 0;
+        if is_text && ffi::PyUnicode_GetLength(object) <= LONG {
             let mut length: Py_ssize_t = 0;
             let data = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length);
             if !data.is_null() {

@@ -28,6 +28,9 @@ def pause():
 
 
 def app(environ, start_response):
+    if environ["PATH_INFO"] == "/file":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return environ["wsgi.file_wrapper"](open(__file__, "rb"))
     name = environ["QUERY_STRING"].rpartition("&")[2]
     with ioprofiler.scope("page", name):
         for _ in range(5):

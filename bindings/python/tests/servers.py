@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -79,6 +80,36 @@ def redis() -> int:
     folder = _folder("redis")
     command = [find("redis-server"), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
     return _start(*command, port=port)
+
+
+@functools.cache
+def redis_cluster() -> int:
+    """A cluster of one server, which has all slots."""
+    port = free_port()
+    folder = _folder("redis-cluster")
+    options = ["--save", "", "--dir", folder, "--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    command = [find("redis-server"), "--bind", "127.0.0.1", "--port", str(port), *options]
+    _start(*command, port=port)
+    import redis as client
+
+    server = client.Redis(port=port)
+    server.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    for _ in range(200):
+        if server.execute_command("CLUSTER INFO")["cluster_state"] == "ok":
+            return port
+        time.sleep(0.05)
+    raise RuntimeError("the cluster does not come up")
+
+
+def wait_for_lines(log: Path, count: int) -> list[dict[str, object]]:
+    """A log's lines, each a JSON object, when there are so many."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        lines = log.read_text().splitlines() if log.exists() else []
+        if len(lines) >= count:
+            return [json.loads(line) for line in lines]
+        time.sleep(0.1)
+    raise RuntimeError(f"{len(lines)} of {count} lines")
 
 
 @functools.cache

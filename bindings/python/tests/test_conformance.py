@@ -11,6 +11,7 @@ from ioprofiler import _native
 
 VECTORS = Path(__file__).resolve().parents[3] / "tests" / "vectors"
 FLAGS = json.loads((VECTORS / "flags.json").read_text())
+GATE = json.loads((VECTORS / "gate.json").read_text())
 FINGERPRINTS = json.loads((VECTORS / "fingerprint.json").read_text())
 
 
@@ -38,6 +39,59 @@ def test_flags(tmp_path, document):
             assert profiler.decide(case["flag"], True, **who).state == "on"
         ran += 1
     assert ran > 100
+
+
+@pytest.fixture
+def clock():
+    yield _native.set_now
+    _native.set_now(0)
+
+
+def test_the_gate(clock):
+    """As ASGI hands headers over: each by itself, as it came."""
+    ran = 0
+    for case in GATE["cases"]:
+        expect = case["expect"]
+        clock(case["now"])
+        ways = [way.strip() for way in case["gate"].split(",") if way.strip()]
+        gate = [(lambda request: True) if way == "callable" else way for way in ways]
+        options = {"gate_parameter": case["parameter"]} if "parameter" in case else {}
+        if "token" in ways:
+            options["gate_secret"] = case["secrets"]
+        profiler = ioprofiler.Profiler(instrument=False, gate=gate, **options)
+        headers = [] if case["host"] is None else [(b"host", case["host"].encode("latin-1"))]
+        for name, key in (
+            (b"cookie", "cookies"),
+            (b"x-ioprofiler", "x_ioprofiler"),
+            (b"x-ioprofiler-token", "x_ioprofiler_token"),
+        ):
+            headers += [(name, value.encode()) for value in case[key]]
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": case["query"].encode()}
+        visit = profiler._native.visit_asgi({**scope, "headers": headers}, "callable" in ways)
+        name, refused = case["name"], profiler.stats()["refused"]
+        verdict = expect.get("verdict")
+        assert visit.asked == (verdict in ("open", "undecided")), name
+        assert visit.undecided == (verdict == "undecided"), name
+        assert refused == ({expect["reason"]: 1} if verdict == "closed" else {}), name
+        if verdict == "open":
+            facts = json.loads(visit.request.snapshot().json())["facts"]
+            assert facts.get("viewer") == expect.get("who"), name
+            html = [(b"content-type", b"text/html")]
+            visit.aim(200, html, 20, 1 << 20, False)
+            _, sent, body = visit.show(200, html, b"<html></body></html>")
+            kind = dict(sent)[b"content-type"].partition(b";")[0]
+            wanted = {"1": b"text/html", "json": b"application/json"}.get(expect["form"], b"text/plain")
+            assert kind == wanted, name
+            assert b"TOTAL CALLS" in body or b'"categories"' in body, name
+        ran += 1
+    assert ran > 100
+
+
+def test_a_token_is_what_the_vectors_say(clock):
+    mint = GATE["mint"]
+    clock(mint["now"])
+    profiler = ioprofiler.Profiler(instrument=False, gate="token", gate_secret=mint["secret"])
+    assert profiler.grant(mint["who"], mint["host"], life=mint["life"])[0] == mint["token"]
 
 
 def test_fingerprints(profiler):

@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from django.core.handlers.asgi import ASGIHandler
@@ -37,8 +38,17 @@ def served(kind, **options):
             yield port, profiler
 
 
-def of_readme(request):
-    return request.user.is_staff
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+of_settings: dict = {}
+exec(re.search(r"```python\n(# settings\.py\n.*?)```", README, re.DOTALL)[1], of_settings)
+#: The gate of the README's two lines.
+of_readme = of_settings["IOPROFILER"]["gate"]
+
+
+def test_the_middleware_is_named_as_the_readme_names_it():
+    from django.conf import settings
+
+    assert settings.MIDDLEWARE[0] == OWN == of_settings["MIDDLEWARE"][0]
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
@@ -136,8 +146,13 @@ def test_options_come_from_the_settings():
         wsgi_server(WSGIHandler()) as port,
     ):
         assert b"TOTAL CALLS" in get(port, "/listing/5/?ioprofiler=text")[2]
-    with override_settings(IOPROFILER={"gaet": "everyone"}), pytest.raises(TypeError, match="gaet"):
-        WSGIHandler()
+    for wrong, message in (
+        ({"gaet": "everyone"}, "IOPROFILER: 'gaet' is not one of gate, "),
+        ({"gate": "friends"}, 'gate: "friends" is not known'),
+        (["gate"], "IOPROFILER: .*a dict of options"),
+    ):
+        with override_settings(IOPROFILER=wrong), pytest.raises(ioprofiler.OptionError, match=message):
+            WSGIHandler()
 
 
 def test_the_test_client_ends_requests():

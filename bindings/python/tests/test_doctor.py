@@ -1,6 +1,7 @@
 """`python -m ioprofiler doctor` says what is wrong, and only that."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,8 @@ def test_of_this_python():
     ran = doctor()
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "a call of a request is recorded" in ran.stdout
-    assert "sqlite3 is installed, and would be hooked" in ran.stdout
+    assert re.search("installed, and would be hooked: .*sqlite3", ran.stdout)
+    assert "gate" not in ran.stdout.partition("hint   of an application")[0]
 
 
 def test_of_an_application(tmp_path):
@@ -31,6 +33,34 @@ def test_of_an_application(tmp_path):
         assert "jinja2 is imported and not hooked" in ran.stdout
         assert "gate: this-machine, callable; asked by ?ioprofiler=1" in ran.stdout
         assert "this machine's gate is closed" in ran.stdout
+
+
+DJANGO = """
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="a", ROOT_URLCONF=__name__, MIDDLEWARE=[MIDDLEWARE],
+    IOPROFILER={"gate": lambda request: request.user.is_staff, "instrument": ["django.db"]},
+)
+import django
+django.setup()
+from django.core.wsgi import get_wsgi_application
+urlpatterns = []
+application = get_wsgi_application()
+"""
+
+
+def test_of_a_django_project(tmp_path):
+    own, other = '"ioprofiler.django.Middleware"', '"django.middleware.common.CommonMiddleware"'
+    for middleware, status, says in (
+        (f"{own}, {other}", 0, "ok     Django: the middleware is the first"),
+        (f"{other}, {own}", 0, "hint   Django: .*comes after django.middleware.common.CommonMiddleware"),
+        (other, 1, "WRONG  Django: .*is not in MIDDLEWARE"),
+    ):
+        (tmp_path / "site_wsgi.py").write_text(DJANGO.replace("[MIDDLEWARE]", f"[{middleware}]"))
+        ran = doctor("site_wsgi", cwd=tmp_path)
+        assert ran.returncode == status, ran.stdout + ran.stderr
+        assert re.search(says, ran.stdout), ran.stdout
+        assert ("hooked: django.db" in ran.stdout) == (own in middleware)
 
 
 def test_of_flags_logs_and_folders(tmp_path):

@@ -1,5 +1,6 @@
 """Flags from files: decided once a request, dark, overridden past the gate, through OpenFeature."""
 
+import contextlib
 import json
 
 import pytest
@@ -17,8 +18,14 @@ enabled = 50
 [flags.search]
 enabled = { blue = 0, green = 100 }
 users = { "5020244" = "blue" }
+data = { blue = { boost = 1.5, limit = 3 }, green = { boost = 2, limit = 40 } }
 id = 51
 variants = { blue = 1, green = 2 }
+
+[flags.limit]
+enabled = { few = 100, many = 0 }
+users = { "5020244" = "many" }
+data = { few = 5, many = 50 }
 
 [flags.staff_only]
 enabled = "0%"
@@ -222,7 +229,19 @@ def test_openfeature(files):
         assert client.get_string_value("search", "off", buyer) == "blue"
         assert client.get_boolean_value("staff_only", False, buyer) is True
         assert client.get_string_details("search", "off", buyer).reason == Reason.TARGETING_MATCH
-        assert client.get_integer_value("search", 7) == 7
+        assert client.get_integer_details("search", 7).error_code.value == "TYPE_MISMATCH"
+        assert client.get_integer_value("nowhere", 7) == 7
+        # The data is that of whom the evaluation is about, in a request and outside.
+        for request in (None, profiler.job("j")):
+            with contextlib.ExitStack() as stack:
+                if request is not None:
+                    stack.enter_context(request).set_visitor("6f1c3a90")
+                    assert client.get_integer_value("limit", 7) == 5
+                    assert ioprofiler.flag_data("limit") == 5
+                    assert ioprofiler.flag_data("search") == {"boost": 2, "limit": 40}
+                    assert ioprofiler.flag_data("static") is None
+                assert client.get_integer_value("limit", 7, buyer) == 50
+                assert client.get_object_value("search", {}, buyer) == {"boost": 1.5, "limit": 3}
         with profiler.job("j") as request:
             request.set_visitor("6f1c3a90")
             assert client.get_string_value("search", "off") == "green"

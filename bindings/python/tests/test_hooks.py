@@ -13,13 +13,22 @@ import servers
 from ioprofiler import hooks
 from servers import DATABASE, PASSWORD, USER, hooked
 
+#: Calls of their own around a library's statements and commands.
+AROUND = ("db_connect", "pool_wait")
+
+
+def statements_of(profile):
+    return [call for call in profile.spans if call.category not in AROUND]
+
 
 def calls(request):
-    return [(call.category, call.detail, call.rows, call.outcome) for call in request.snapshot().spans]
+    return [(call.category, call.detail, call.rows, call.outcome) for call in statements_of(request.snapshot())]
 
 
 def details(request, category=None):
-    return [call.detail for call in request.snapshot().spans if category in (None, call.category)]
+    profile = request.snapshot()
+    found = statements_of(profile) if category is None else profile.spans
+    return [call.detail for call in found if category in (None, call.category)]
 
 
 # ---- the machinery
@@ -90,7 +99,8 @@ def test_names_are_the_databases_own_or_configured(tmp_path):
             sqlite3.connect(path).execute("SELECT 1")
             sqlite3.connect(tmp_path / "other.sqlite").execute("SELECT 2")
             sqlite3.connect(f"file:{path}?mode=ro", uri=True).execute("SELECT 3")
-            found = [(call.category, call.detail) for call in request.snapshot().spans]
+            found = [(call.category, call.detail) for call in statements_of(request.snapshot())]
+            assert details(request, "db_connect") == ["dbshard01", "archive", "dbshard01"]
     assert found == [("dbshard01", "SELECT 1"), ("archive", "SELECT 2"), ("dbshard01", "SELECT 3")]
 
 
@@ -416,6 +426,7 @@ def test_redis():
         profile = request.snapshot()
     found = [(call.category, call.detail, call.hits, call.misses, call.outcome) for call in profile.spans]
     assert found == [
+        ("db_connect", "redis", None, None, "ok"),
         ("redis", "SET listing:5", None, None, "ok"),
         ("redis", "GET listing:5", 1, None, "ok"),
         ("redis", "GET listing:6", None, 1, "ok"),
@@ -423,7 +434,7 @@ def test_redis():
         ("redis", "MULTI SET a; GET a", None, None, "ok"),
         ("redis", "LPUSH listing:5", None, None, "error"),
     ]
-    assert profile.spans[0].target == f"localhost:{port}"
+    assert {call.target for call in profile.spans} == {f"localhost:{port}"}
     assert "clay" not in profile.text()
 
 
@@ -466,6 +477,7 @@ def test_pymemcache():
             client.delete("a")
             profile = request.snapshot()
         assert [(call.category, call.detail, call.hits, call.misses) for call in profile.spans] == [
+            ("db_connect", "memcache", None, None),
             ("memcache_set", "Cache SET, keys: a", None, None),
             ("memcache_get", "Cache HIT, keys: a", 1, 0),
             ("memcache_get", "Cache MISS, keys: b", 0, 1),
@@ -474,7 +486,7 @@ def test_pymemcache():
             ("memcache_get_multi", "Cache 2/3 HIT, missed: b", 2, 1),
             ("memcache_delete", "Cache DELETE, keys: a", None, None),
         ]
-        assert profile.spans[0].target == f"127.0.0.1:{server[1]}"
+        assert {call.target for call in profile.spans} == {f"127.0.0.1:{server[1]}"}
         for make in (lambda: PooledClient(server), lambda: HashClient([server])):
             with profiler.job("j") as request:
                 memcache_calls(make())

@@ -65,6 +65,7 @@ def test_gunicorn(kind):
         assert body.endswith(b"</body></html>")
         assert b"TOTAL CALLS" in body
         assert not get(port, "/page?x")[2].count(b"ioprofiler")
+        assert get(port, "/file")[2] == Path(HERE, "served_app.py").read_bytes()
 
 
 def test_uwsgi():
@@ -78,6 +79,8 @@ def test_uwsgi():
     with program(*command, *options, "--wsgi-file", f"{HERE}/served_app.py", port=port, cwd=HERE, env=env) as process:
         processes = check(storm(port))
         assert process.pid not in processes
+        assert get(port, "/file")[2] == Path(HERE, "served_app.py").read_bytes()
+        assert b"TOTAL CALLS" in get(port, "/file?ioprofiler=text")[2]
 
 
 def test_uvicorn_with_workers():

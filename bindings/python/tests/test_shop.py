@@ -1,6 +1,7 @@
 """The shop in Python, under Flask and FastAPI: embedded, and on real servers."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def page_of(name, environment, listing):
         again = get(port, f"/listing/{listing}?ioprofiler=text")[2].decode()
         page = get(port, f"/listing/{listing}?ioprofiler=1")[2].decode()
         assert get(port, "/listing/5")[0] == 404
+        # Whatever the page links to is there.
+        for link in re.findall(r'(?:src|rel="stylesheet" href)="(/[^"]+)"', page):
+            status, headers, body = get(port, link.replace(" ", "%20"))
+            assert status == 200, link
+            assert dict(headers)["content-type"].partition(";")[0] in ("text/css", "image/svg+xml"), link
+            assert body
     return first, again, page
 
 

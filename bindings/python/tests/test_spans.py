@@ -60,6 +60,22 @@ def test_an_exception_is_an_error_and_passes(profiler):
     assert [call.outcome for call in profile.spans] == ["error", "cancelled"]
 
 
+def test_a_call_can_fail_without_an_exception(profiler):
+    with profiler.job("j") as request:
+        with ioprofiler.span("soap", "GetPrice") as call:
+            assert call.error() is call
+        with ioprofiler.scope("page", "x") as call:
+            call.error().rows(3)
+        with call:
+            pass  # a call of its own again
+        call.error()  # it is over
+        profile = request.snapshot()
+    assert [one.outcome for one in profile.spans] == ["error", "error", "ok"]
+    assert profile.spans[1].rows == 3
+    with ioprofiler.span("soap", "outside") as call:
+        call.error()
+
+
 def test_a_request_that_raises_is_finished_with_its_error(profiler):
     request = profiler.job("j")
     with pytest.raises(ZeroDivisionError), request:
@@ -434,7 +450,7 @@ def test_a_panic_of_ours_stays_inside(profiler, capfd):
 
 def test_wrong_options_say_what_is_allowed():
     for options, message in [
-        ({"record": "sometimes"}, 'record: "sometimes" is not one of "always", "asked", "off"'),
+        ({"record": "sometimes"}, 'record: \'sometimes\' is not one of "always", "asked", "off"'),
         ({"gate": "friends"}, "gate"),
         ({"gate": 5}, "gate"),
         ({"gate": ["callable"]}, "gate"),
@@ -443,11 +459,31 @@ def test_wrong_options_say_what_is_allowed():
         ({"params": "all"}, "params"),
         ({"max_spans": 0}, "max_spans"),
         ({"max_page": "big"}, "max_page"),
+        ({"max_spans": 1 << 40}, "max_spans"),
+        ({"max_memory": -1}, "max_memory"),
+        ({"max_detail_bytes": 2.5}, "max_detail_bytes"),
         ({"request_ttl": 0}, "request_ttl"),
+        ({"job_ttl": "x"}, "job_ttl"),
         ({"gate_parameter": "a b"}, "gate_parameter"),
+        ({"gate_secret": 5}, "gate_secret"),
+        ({"gate": "token", "gate_secret_files": "nowhere"}, "nowhere: No such file"),
+        ({"instrument": 5}, "instrument: 5; allowed: True, False, or a list of names"),
+        ({"instrument": "rdis"}, "instrument: 'rdis' is not one of .*redis"),
+        ({"categories": {"a": 5}}, "categories: .*dbshard01"),
+        ({"categories": ["a"]}, "categories"),
+        ({"flags": 5}, "flags: 5; allowed: a path"),
+        ({"state_dir": 5}, "state_dir: 5 is not a path"),
+        ({"record": None}, "record: None is not one of"),
+        ({"access_log": 5}, "access_log: 5 is not a path"),
+        ({"access_log": "/nowhere/log"}, "access_log: /nowhere/log"),
+        ({"note_header": "X-Note"}, "note_header: 'X-Note' carries the note that note_format makes"),
+        ({"note_format": "%{a}n", "note_header": "bad header"}, "note_header: 'bad header' is not the name"),
+        ({"buffer_streams": "yes"}, "buffer_streams: 'yes' is not True or False"),
+        ({"build": 5}, "build: 5 is not a text"),
     ]:
-        with pytest.raises(ioprofiler.OptionError, match=message):
-            ioprofiler.Profiler(instrument=False, **options)
+        with pytest.raises(ioprofiler.OptionError, match=message) as wrong:
+            ioprofiler.Profiler(**{"instrument": False, **options})
+        assert "gate: gate:" not in str(wrong.value)
 
 
 def test_budgets_fail_with_the_table():

@@ -237,6 +237,29 @@ def test_every_request_ends_once_and_its_body_is_closed(open_profiler):
     assert not any(ended)
 
 
+def test_a_file_wrapper_that_is_a_function_gives_the_server_its_own_object(open_profiler):
+    """uWSGI's: it sends the file by itself where the very object comes back that the wrapper gave."""
+    from wsgiref.util import setup_testing_defaults
+
+    given = []
+
+    def wrapper(file, size=8192):
+        given.append(file)
+        return file
+
+    environ = {"PATH_INFO": "/file", "wsgi.file_wrapper": wrapper}
+    setup_testing_defaults(environ)
+    finished = open_profiler.stats()["finished"]
+    with open_profiler.wsgi(app)(environ, lambda *_: None) as body:
+        assert body is given[0]
+    assert open_profiler.stats()["finished"] == finished + 1
+    assert open_profiler.stats()["live"] == 0
+    # Not what it gave: a body as any other.
+    environ = {"PATH_INFO": "/page", "wsgi.file_wrapper": wrapper}
+    setup_testing_defaults(environ)
+    assert b"".join(open_profiler.wsgi(app)(environ, lambda *_: None)) == PAGE
+
+
 def test_errors_status_and_bytes_are_facts(open_profiler, monkeypatch):
     profiles = []
 

@@ -85,6 +85,16 @@ impl Request {
         }
     }
 
+    /// The data of the variant that a flag is in for somebody else, as JSON.
+    #[must_use]
+    pub fn flag_data_for(&self, flag: impl AsFlag, who: &Subject<'_>) -> Option<Arc<str>> {
+        let flag = flag.as_flag();
+        match self.in_request() {
+            Some(place) => place.data(place.resolve_for(flag, who)),
+            None => outside_flags()?.data(Decision::new(outside(flag, who), false)),
+        }
+    }
+
     /// Runs the new code unseen, where the flag is dark: its result is dropped, an `Err` or a panic
     /// is swallowed and counted, its calls are marked, and its time is a row `dark:FLAG` of the
     /// profile. Says whether it ran.

@@ -301,6 +301,10 @@ fn data_is_the_variants() {
     let data = request.flag_data("banner").expect("data");
     assert_eq!(&*data, r##"{"colour":"#00f"}"##);
     assert!(request.flag_data("missing").is_none());
+    assert_eq!(
+        request.flag_data_for("banner", &Subject::NOBODY),
+        Some(data.clone())
+    );
     let decision = profiler.flags().decide("banner", &Subject::NOBODY, false);
     assert_eq!(profiler.flags().data(decision).as_deref(), Some(&*data));
     drop(request.finish(200, 0));

@@ -22,7 +22,7 @@ except ImportError as error:  # another platform, a subinterpreter: the applicat
 
     _native = _without_native.install(error)
 
-from ioprofiler._flags import Decision, dark, decide
+from ioprofiler._flags import Decision, dark, decide, flag_data
 from ioprofiler._native import Call, OptionError, Profile, Request, Span, flag, note, scope, span, variant
 from ioprofiler._native import version as __version__
 from ioprofiler._profiler import Profiler
@@ -43,6 +43,7 @@ __all__ = [
     "dark",
     "decide",
     "flag",
+    "flag_data",
     "in_context",
     "note",
     "record",

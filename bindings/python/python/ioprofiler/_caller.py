@@ -11,6 +11,7 @@ import sys
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _known: dict[str, str | None] = {}
 _MAX_KNOWN = 4096
+_SHOWN_PARTS = 3
 
 
 def _foreign_folders() -> tuple[str, ...]:
@@ -35,13 +36,16 @@ def _shown(file: str) -> str | None:
     parts = path.split(os.sep)
     if "site-packages" in parts or "dist-packages" in parts or path.startswith(_foreign):
         return None
-    # Relative to where modules are searched, as a traceback's reader knows it.
+    # Relative to where modules are searched or the program runs, as a traceback's reader knows it.
     best = ""
-    for folder in sys.path:
+    for folder in (*sys.path, os.getcwd()):
         prefix = os.path.abspath(folder or os.getcwd()) + os.sep
         if path.startswith(prefix) and len(prefix) > len(best):
             best = prefix
-    return path[len(best) :]
+    if best:
+        return path[len(best) :]
+    # A template elsewhere: enough of its path to know it.
+    return os.sep.join(["…", *parts[-_SHOWN_PARTS:]]) if len(parts) > _SHOWN_PARTS + 1 else path
 
 
 def find_caller() -> tuple[str, int] | None:

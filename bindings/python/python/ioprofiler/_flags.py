@@ -1,4 +1,4 @@
-"""Flags beyond `flag()` and `variant()`: whole decisions, decisions about others, dark work."""
+"""Flags beyond `flag()` and `variant()`: whole decisions, decisions about others, data, dark work."""
 
 from __future__ import annotations
 
@@ -50,6 +50,16 @@ def decide(
         return Decision(name, _native.decide_flag(name, default))
     given = None if attributes is None else dict(attributes)
     return Decision(name, _native.decide_flag_for(name, default, user, visitor, groups, given))
+
+
+def flag_data(name: str) -> Any:
+    """The data that the flag's file gives the variant of the current request; `None` where it gives none."""
+    data = _native.flag_data(name)
+    if data is None:
+        return None
+    import json
+
+    return json.loads(data)
 
 
 def dark(name: str, function: Callable[..., object], /, *args: Any, **kwargs: Any) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 
-from ioprofiler import _native
+from ioprofiler import _native, _options
 from ioprofiler._flags import Decision
 
 # Not from typing, and other modules further down: importing ioprofiler shall cost nothing.
@@ -84,7 +85,7 @@ class Profiler:
         gate_secret: str | bytes | Iterable[str | bytes] = (),
         gate_secret_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         gate_parameter: str | None = None,
-        instrument: bool | Iterable[str] = True,
+        instrument: bool | str | Iterable[str] = True,
         params: Literal["none", "types", "values"] = "types",
         categories: dict[str, str] | None = None,
         flags: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
@@ -92,7 +93,7 @@ class Profiler:
         state_dir: str | os.PathLike[str] | None = None,
         flag_context: Callable[[Any], object] | None = None,
         record: Literal["always", "asked", "off"] = "always",
-        access_log: str | None = None,
+        access_log: str | os.PathLike[str] | None = None,
         access_log_format: str = "combined",
         access_log_time_zone: str | None = None,
         access_log_server_name: str | None = None,
@@ -112,52 +113,51 @@ class Profiler:
         threadless: bool = False,
         manual_clock: bool = False,
     ) -> None:
-        ways, self._callables = _gate_of(gate)
-        if params not in ("none", "types", "values"):
-            raise _native.OptionError(f'params: {params!r} is not one of "none", "types", "values"')
-        if flag_context is not None and not callable(flag_context):
-            raise _native.OptionError(f"flag_context: {flag_context!r} cannot be called")
-        for name, value in (("max_page", max_page), ("max_spans", max_spans)):
-            if not isinstance(value, int) or value < 1:
-                raise _native.OptionError(f"{name}: {value!r} is not a number from 1 on")
+        ways, self._callables = _options.gate(gate)
+        params = _options.one_of("params", params, ("none", "types", "values"))  # type: ignore[assignment]
+        categories = _options.categories(categories)
+        instrument = _options.instrument(instrument)
+        self._flag_files = _options.paths("flags", flags)
         self._native = _native.Profiler(
-            record=record,
-            gate=", ".join(ways),
-            gate_secrets=_secrets_of(gate_secret),
-            gate_secret_files=_paths_of(gate_secret_files),
-            gate_parameter=gate_parameter,
-            build_id=build,
-            max_spans=max_spans,
-            max_detail_bytes=max_detail_bytes,
-            max_memory=max_memory,
-            max_live_requests=max_live_requests,
-            request_ttl=request_ttl,
-            job_ttl=job_ttl,
-            threadless=threadless,
-            manual_clock=manual_clock,
-            flags=_paths_of(flags),
-            state_dir=None if state_dir is None else os.fspath(state_dir),
-            flags_required=flags_required,
+            record=_options.one_of("record", record, ("always", "asked", "off")),
+            gate=ways,
+            gate_secrets=_options.secrets("gate_secret", gate_secret),
+            gate_secret_files=_options.paths("gate_secret_files", gate_secret_files),
+            gate_parameter=_options.text_or_none("gate_parameter", gate_parameter),
+            build_id=_options.text_or_none("build", build),
+            max_spans=_options.count("max_spans", max_spans),
+            max_detail_bytes=_options.count("max_detail_bytes", max_detail_bytes),
+            max_memory=_options.count("max_memory", max_memory, sys.maxsize),
+            max_live_requests=_options.count("max_live_requests", max_live_requests),
+            request_ttl=_options.seconds("request_ttl", request_ttl),
+            job_ttl=_options.seconds("job_ttl", job_ttl),
+            threadless=_options.truth("threadless", threadless),
+            manual_clock=_options.truth("manual_clock", manual_clock),
+            flags=self._flag_files,
+            state_dir=_options.path_or_none("state_dir", state_dir),
+            flags_required=_options.truth("flags_required", flags_required),
             logs={
-                "access_log": access_log,
-                "access_log_format": access_log_format,
-                "access_log_time_zone": access_log_time_zone,
-                "access_log_server_name": access_log_server_name,
-                "access_log_details": access_log_details,
-                "note_format": note_format,
-                "note_max_bytes": note_max_bytes,
+                "access_log": _options.path_or_none("access_log", access_log),
+                "access_log_format": _options.text("access_log_format", access_log_format),
+                "access_log_time_zone": _options.text_or_none("access_log_time_zone", access_log_time_zone),
+                "access_log_server_name": _options.text_or_none("access_log_server_name", access_log_server_name),
+                "access_log_details": _options.one_of(
+                    "access_log_details", access_log_details, ("fingerprint", "full")
+                ),
+                "note_format": _options.text_or_none("note_format", note_format),
+                "note_max_bytes": None if note_max_bytes is None else _options.count("note_max_bytes", note_max_bytes),
             },
         )
-        self._flag_context = flag_context
+        self._flag_context = _options.function_or_none("flag_context", flag_context)
         self._has_note = self._native.has_note
-        self._note_header = note_header if self._has_note else None
+        self._note_header = _options.header("note_header", note_header, note_format)
         self._wants_answer_headers = self._native.wants_answer_headers
         self._touches_headers = self._wants_answer_headers or self._note_header is not None
         self._logs_itself = access_log == "host"
         #: For the doctor.
-        self._flag_files, self._state_dir, self._access_log = _paths_of(flags), state_dir, access_log
-        self._max_page = max_page
-        self._buffer_streams = buffer_streams
+        self._state_dir, self._access_log = state_dir, access_log
+        self._max_page = _options.count("max_page", max_page, sys.maxsize)
+        self._buffer_streams = _options.truth("buffer_streams", buffer_streams)
         if not _profilers:
             atexit.register(_at_exit)
         _profilers.add(self)
@@ -165,9 +165,25 @@ class Profiler:
         if instrument is not False:
             from ioprofiler import hooks
 
-            names = None if instrument is True else list(instrument)
             hooks.configure(params=params, categories=categories)
-            hooks.install(names, self)
+            self.instrument(instrument)
+
+    # ---- libraries
+
+    def instrument(self, what: bool | str | Iterable[str] = True) -> None:
+        """Hooks libraries, as the option `instrument` does at once: all, or those that are named.
+
+        Hooks are the process's: two profilers share them. A name that is not known raises `OptionError`.
+        """
+        from ioprofiler import hooks
+
+        hooks.install(None if what is True else () if what is False else what, self)
+
+    def uninstrument(self, what: bool | str | Iterable[str] = True) -> None:
+        """Takes hooks back, of all libraries or of those that are named: their functions are their own again."""
+        from ioprofiler import hooks
+
+        hooks.uninstall(None if what is True else () if what is False else what)
 
     # ---- requests
 
@@ -240,9 +256,8 @@ class Profiler:
     def stats(self) -> dict[str, Any]:
         """Counters of this process, by name."""
         stats = self._native.stats()
-        from ioprofiler import hooks
-
-        stats["hook_errors"] = hooks.errors()
+        hooks = sys.modules.get("ioprofiler.hooks._patch")
+        stats["hook_errors"] = hooks.errors() if hooks is not None else 0
         return stats
 
     def flush(self, within: float = 1.0) -> bool:
@@ -321,38 +336,6 @@ def _log() -> logging.Logger:
     import logging
 
     return logging.getLogger("ioprofiler")
-
-
-def _gate_of(gate: Any) -> tuple[list[str], list[Callable[[Any], object]]]:
-    """The ways in as the core knows them, and the callables."""
-    if gate is None:
-        gate = ()
-    is_list = isinstance(gate, (list, tuple, set, frozenset))
-    every = list(gate) if is_list else [gate]
-    ways: list[str] = []
-    callables: list[Callable[[Any], object]] = []
-    for way in every:
-        if callable(way):
-            callables.append(way)
-            if "callable" not in ways:
-                ways.append("callable")
-        elif isinstance(way, str) and way != "callable":
-            ways.append(way)
-        else:
-            raise _native.OptionError(
-                f'gate: {way!r}; allowed: "token", "this-machine", "everyone", a callable, or a list of these'
-            )
-    return ways, callables
-
-
-def _secrets_of(secret: Any) -> list[bytes]:
-    every = [secret] if isinstance(secret, (str, bytes)) else list(secret)
-    return [one.encode() if isinstance(one, str) else bytes(one) for one in every]
-
-
-def _paths_of(paths: Any) -> list[str]:
-    every = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    return [os.fspath(path) for path in every]
 
 
 def _at_exit() -> None:

@@ -41,12 +41,16 @@ class Span:
     def _same(self, *_: object) -> Span:
         return self
 
-    rows = hits = misses = bytes = detail = target = _same
+    rows = hits = misses = bytes = detail = target = error = _same
     _pause = _resume = _copy = _same
 
 
 class Current:
     """Nothing is ever current."""
+
+
+class Shade:
+    """Nothing is ever in one."""
 
 
 class Hooked:
@@ -148,6 +152,9 @@ class Profiler:
     def decide(self, name: str, default: bool, *_: object) -> tuple[str, str, str, str | None]:
         return decide_flag(name, default)
 
+    def flag_data(self, name: str, *_: object) -> None:
+        return None
+
     def visit_wsgi(self, *_: object) -> Visit:
         # The middleware then serves the request as if it were not there.
         raise RuntimeError("ioprofiler's native module is not loaded")
@@ -234,6 +241,10 @@ def flag_data(name: str) -> None:
 dark_begin = flag_data
 
 
+def flag_data_for(name: str, *_: object) -> None:
+    """There is none."""
+
+
 def dark_end(dark: Dark, failed: bool) -> None:
     """Does nothing."""
 
@@ -247,7 +258,7 @@ def set_find_caller(find: object) -> None:
     """Does nothing."""
 
 
-set_decorate = set_find_caller
+set_decorate = set_is_inside = set_find_caller
 
 
 def current_request() -> Request:
@@ -263,11 +274,23 @@ def in_request() -> bool:
     return False
 
 
-is_asked = in_request
+is_asked = in_call = in_request
+
+
+def context_number() -> int:
+    """It is not known."""
+    return 0
 
 
 def context() -> None:
     """There is never a context."""
+
+
+begin_shade = context
+
+
+def end_shade(shade: Shade) -> None:
+    """Does nothing."""
 
 
 def enter_context(outer: Current) -> Current:
@@ -290,6 +313,10 @@ def advance_clock(by: float) -> None:
 def check_this_machine() -> int:
     """The gate is closed."""
     raise OptionError("ioprofiler's native module is not loaded")
+
+
+def set_now(now: int) -> None:
+    """Does nothing."""
 
 
 def panic_inside() -> int:

@@ -9,6 +9,7 @@ Synchronous and asynchronous, without a thread hop in either.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +34,21 @@ def profiler() -> Profiler:
     global _made
     wanted = getattr(settings, "IOPROFILER", None)
     if _made is None or _made[0] is not wanted:
-        made = wanted if isinstance(wanted, Profiler) else Profiler(**(wanted or {}))
+        made = wanted if isinstance(wanted, Profiler) else Profiler(**_checked(wanted or {}))
         made._native.hooked("Django")
         _made = (wanted, made)
     return _made[1]
+
+
+def _checked(options: Any) -> dict[str, Any]:
+    """The setting, if its keys are options."""
+    if not isinstance(options, dict):
+        raise _native.OptionError(f"IOPROFILER: {options!r}; allowed: a dict of options, or an ioprofiler.Profiler")
+    allowed = [name for name in inspect.signature(Profiler.__init__).parameters if name != "self"]
+    for name in options:
+        if name not in allowed:
+            raise _native.OptionError(f"IOPROFILER: {name!r} is not one of {', '.join(allowed)}")
+    return options
 
 
 class Middleware:

@@ -2,6 +2,7 @@
 
     python -m ioprofiler doctor                      of this Python
     python -m ioprofiler doctor shop.wsgi:profiler   of an application: its profiler, or a module that makes one
+    python -m ioprofiler doctor mysite.wsgi          of a Django project, by its settings
 
 Says whether the native module is there, what is hooked, what is installed or imported and is not,
 the gate, the flags, the logs. Exits with 1 where something is wrong.
@@ -48,9 +49,13 @@ def main(arguments: list[str] | None = None, out: TextIO | None = None) -> int:
         return 2
     report = _Report(out or sys.stdout)
     _native_module(report)
-    profiler = _profiler_of(report, arguments[0]) if arguments else None
-    _hooks(report, profiler)
+    if not arguments:
+        _would_be_hooked(report)
+        return 1 if report.wrong else 0
+    profiler = _profiler_of(report, arguments[0])
+    _django(report)
     if profiler is not None:
+        _hooks(report)
         _gate(report, profiler)
         _files(report, profiler)
         _numbers(report, profiler)
@@ -97,22 +102,45 @@ def _profiler_of(report: _Report, place: str) -> ioprofiler.Profiler | None:
     return made[0]
 
 
-def _hooks(report: _Report, profiler: ioprofiler.Profiler | None) -> None:
-    if profiler is not None and hooks.installed():
+def _would_be_hooked(report: _Report) -> None:
+    """Of no application: what is installed."""
+    names = [name for name, (module, _) in sorted(hooks.LIBRARIES.items()) if _is_installed(module)]
+    report.good(f"installed, and would be hooked: {', '.join(names) or 'nothing'}")
+    _not_hooked(report)
+    report.hint("of an application, its gate and its flags: python -m ioprofiler doctor MODULE:PROFILER")
+
+
+def _hooks(report: _Report) -> None:
+    if hooks.installed():
         report.good(f"hooked: {', '.join(hooks.installed())}")
+    else:
+        report.hint("hooked: nothing; only calls that the code itself marks are recorded")
     for name, (module, _) in sorted(hooks.LIBRARIES.items()):
-        if name in hooks.installed():
-            continue
-        imported = module in sys.modules
-        if profiler is not None and imported:
+        if name not in hooks.installed() and module in sys.modules:
             report.hint(f"{name} is imported and not hooked: add it to the option instrument")
-        elif profiler is None and _is_installed(module):
-            report.good(f"{name} is installed, and would be hooked")
+    _not_hooked(report)
+    if hooks.errors():
+        report.bad(f"{hooks.errors()} errors in hooks: another version of a library than is known")
+
+
+def _not_hooked(report: _Report) -> None:
     for module, hint in sorted(hooks.NOT_HOOKED.items()):
         if module in sys.modules or _is_installed(module):
             report.hint(f"{module} is installed and not hooked: {hint}")
-    if hooks.errors():
-        report.bad(f"{hooks.errors()} errors in hooks: another version of a library than is known")
+
+
+def _django(report: _Report) -> None:
+    """Whether the middleware of a Django project is where it should be."""
+    conf = sys.modules.get("django.conf")
+    if conf is None or not conf.settings.configured:
+        return
+    own, middleware = "ioprofiler.django.Middleware", list(conf.settings.MIDDLEWARE)
+    if own not in middleware:
+        report.bad(f'Django: "{own}" is not in MIDDLEWARE; put it before all others')
+    elif middleware[0] != own:
+        report.hint(f'Django: "{own}" comes after {middleware[0]}, whose work it does not see; put it first')
+    else:
+        report.good("Django: the middleware is the first")
 
 
 def _is_installed(module: str) -> bool:

@@ -41,6 +41,20 @@ _REASONS = {
 }
 
 
+#: User, visitor, groups and attributes that say nothing: the current request's own.
+_CURRENT: tuple[Any, Any, list[Any], Any] = (None, None, [], None)
+
+
+def _who(context: EvaluationContext | None) -> tuple[Any, Any, list[Any], Any]:
+    """Whom an evaluation is about: user, visitor, groups, attributes."""
+    if context is None or (context.targeting_key is None and not context.attributes):
+        return _CURRENT
+    attributes = dict(context.attributes)
+    visitor, groups = attributes.pop("visitor", None), attributes.pop("groups", ())
+    groups = list(groups) if isinstance(groups, (list, tuple, set)) else [groups]
+    return context.targeting_key, visitor, groups, attributes or None
+
+
 class IoprofilerProvider(AbstractProvider):
     """See the module."""
 
@@ -81,16 +95,16 @@ class IoprofilerProvider(AbstractProvider):
         return self._data(flag_key, default_value, evaluation_context, (dict, list))
 
     def _decide(self, name: str, default: bool, context: EvaluationContext | None) -> tuple[str, str, str, str | None]:
-        attributes = dict(context.attributes) if context is not None else {}
-        user = context.targeting_key if context is not None else None
-        if user is None and not attributes and (self._native is None or _native.in_request()):
+        here, who = self._native is None or _native.in_request(), _who(context)
+        if here and who is _CURRENT:
             return _native.decide_flag(name, default)
-        visitor, groups = attributes.pop("visitor", None), attributes.pop("groups", ())
-        groups = list(groups) if isinstance(groups, (list, tuple, set)) else [groups]
-        arguments: Any = (name, default, user, visitor, groups, attributes or None)
-        if self._native is None or _native.in_request():
-            return _native.decide_flag_for(*arguments)
-        return self._native.decide(*arguments)
+        return _native.decide_flag_for(name, default, *who) if here else self._native.decide(name, default, *who)  # type: ignore[union-attr]
+
+    def _data_of(self, name: str, context: EvaluationContext | None) -> str | None:
+        here, who = self._native is None or _native.in_request(), _who(context)
+        if here and who is _CURRENT:
+            return _native.flag_data(name)
+        return _native.flag_data_for(name, *who) if here else self._native.flag_data(name, *who)  # type: ignore[union-attr]
 
     def _data(
         self, name: str, default: Any, context: EvaluationContext | None, kind: Any
@@ -98,7 +112,7 @@ class IoprofilerProvider(AbstractProvider):
         told = self._decide(name, False, context)
         if told[2] in ("not_found", "error"):
             return _details(told, default, default)
-        data = _native.flag_data(name)
+        data = self._data_of(name, context)
         value = default if data is None else json.loads(data)
         if data is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             return FlagResolutionDetails(

@@ -5,9 +5,10 @@
     provider = TracerProvider(sampler=recording(ParentBased(TraceIdRatioBased(0.01))))
     provider.add_span_processor(SpanProcessor())
 
-Each client span becomes a call of the request that it was started in. Spans of libraries that are
-hooked here too are left out, so that nothing is counted twice. `recording` lets the processor see
-spans that are sampled out; exporters still get only the sampled ones.
+Each client span becomes a call of the request that it was started in, when it ends. Nothing is counted
+twice: spans of libraries that are hooked here too are left out, and so is what begins inside a call,
+whichever of the two sees it (a client over urllib3, an ORM over a driver). `recording` lets the
+processor see spans that are sampled out; exporters still get only the sampled ones.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import SpanProcessor as OtelSpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from ioprofiler import _native, hooks
-from ioprofiler.hooks import _names
+from ioprofiler.hooks import _names, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 #: Instrumentation scopes that say what our own hooks say -> the hook.
 _SAME = {
     "asyncpg": "asyncpg",
-    "celery": "celery",
     "django": "django.db",
     "httpx": "httpx",
     "jinja2": "jinja2",
@@ -48,8 +48,56 @@ _SAME = {
     "sqlite3": "sqlite3",
     "urllib3": "urllib3",
 }
-_DIALECTS = {"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql", "sqlite": "sqlite", "redis": "keys"}
+_DIALECTS = {"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql", "sqlite": "sqlite"}
 _MAX_OPEN = 10_000
+
+
+class _Open:
+    """A client span that has not ended."""
+
+    __slots__ = ("context", "inner", "request", "seen", "shade")
+
+    def __init__(self) -> None:
+        self.request = _native.current_request()
+        self.shade = _native.begin_shade()
+        self.context = _native.context_number()
+        #: Detail of the first client span inside, if this one does not say what it did.
+        self.inner: str | None = None
+        #: What calls said that were made in its context while it was open, and not inside it: one may be
+        #: the same call.
+        self.seen: list[str] = []
+
+    def is_seen(self, text: str | None) -> bool:
+        """Whether a call of ours has said the same: with parameters, if it was asked for."""
+        return text is not None and any(one == text or one.startswith(text + " -- [") for one in self.seen)
+
+
+#: Of all processors, by the spans' ids: another one's span is none to begin a call in either.
+_open: dict[int, _Open] = {}
+#: Client spans inside a client span, and inside which.
+_inner: dict[int, int] = {}
+_lock = threading.Lock()
+
+
+#: More details are not remembered of one span.
+_MAX_SEEN = 16
+
+
+def _is_inside(detail: object) -> bool:
+    """Whether what begins now is inside an open client span, and not only while one is open."""
+    current = get_current_span().get_span_context().span_id
+    if current in _open or current in _inner:
+        return True
+    # SQLAlchemy's are not made current: whether it is the same call shows when they end.
+    with _lock:
+        _see(_native.context_number(), str(detail))
+    return False
+
+
+def _see(context: int, text: str) -> None:
+    for opened in _open.values():
+        if opened.context == context != 0 and len(opened.seen) < _MAX_SEEN:
+            opened.seen.append(text)
 
 
 class SpanProcessor(OtelSpanProcessor):
@@ -57,19 +105,27 @@ class SpanProcessor(OtelSpanProcessor):
 
     def __init__(self, kinds: Iterable[SpanKind] = (SpanKind.CLIENT, SpanKind.PRODUCER)) -> None:
         self._kinds = frozenset(kinds)
-        self._open: dict[int, _native.Request] = {}
-        self._lock = threading.Lock()
+        _native.set_is_inside(_is_inside)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         try:
-            if span.kind not in self._kinds or not _native.in_request() or _is_hooked(span):
+            if span.kind not in self._kinds or not _native.in_request() or _is_hooked(span) or _native.in_call():
                 return
-            # Its end may come on another thread, in another context: whose it is is known now.
             context = span.get_span_context()
-            if context is not None:
-                with self._lock:
-                    if len(self._open) < _MAX_OPEN:
-                        self._open[context.span_id] = _native.current_request()
+            if context is None:
+                return
+            parent = span.parent.span_id if span.parent is not None else 0
+            with _lock:
+                if len(_open) + len(_inner) >= _MAX_OPEN:
+                    return
+                outer = _inner.get(parent, parent)
+                if outer in _open:
+                    _inner[context.span_id] = outer
+                    return
+            # Its end may come on another thread, in another context: whose it is is known now.
+            opened = _Open()
+            with _lock:
+                _open[context.span_id] = opened
         except Exception:
             hooks._patch.count_error()
 
@@ -78,17 +134,23 @@ class SpanProcessor(OtelSpanProcessor):
             context = span.get_span_context()
             if context is None:
                 return
-            with self._lock:
-                request = self._open.pop(context.span_id, None)
-            if request is not None:
-                _record(request, span)
+            with _lock:
+                opened = _open.pop(context.span_id, None)
+                outer = _open.get(_inner.pop(context.span_id, 0))
+                text = _text_of(span.attributes or {})
+                if opened is not None and text is not None:
+                    _see(opened.context, text)
+            if opened is not None:
+                if opened.shade is not None:
+                    _native.end_shade(opened.shade)
+                _record(opened, span)
+            elif outer is not None and outer.inner is None:
+                outer.inner = text
         except Exception:
             hooks._patch.count_error()
 
     def shutdown(self) -> None:
         """Nothing is held back."""
-        with self._lock:
-            self._open.clear()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is held back."""
@@ -101,36 +163,58 @@ def _is_hooked(span: Any) -> bool:
     return _SAME.get(name) in hooks.installed()
 
 
-def _record(request: _native.Request, span: ReadableSpan) -> None:
+def _record(opened: _Open, span: ReadableSpan) -> None:
     start, end = span.start_time, span.end_time
     if start is None or end is None:
         return
-    category, detail = _call_of(span.name, span.attributes or {})
+    attributes = span.attributes or {}
+    text = _text_of(attributes)
+    if opened.is_seen(text):
+        return
+    category = _category_of(attributes)
+    detail = text or opened.inner or span.name
+    if detail == "connect":
+        category, detail = _names.CONNECT, category
     failed = span.status.status_code is StatusCode.ERROR
     # Their clock may be set back meanwhile.
-    request.add_span(category, detail, duration=max(0, end - start) / 1e9, ended_ago=0.0, failed=failed)
+    took = max(0, end - start) / 1e9
+    opened.request.add_span(category, detail, duration=took, ended_ago=0.0, failed=failed)
 
 
-def _call_of(name: str, attributes: Any) -> tuple[str, str]:
-    """Category and detail, by the old names of attributes and by the new."""
+def _first(attributes: Any, *names: str) -> Any:
+    return next((attributes[one] for one in names if attributes.get(one) not in (None, "")), None)
 
-    def first(*names: str) -> Any:
-        return next((attributes[one] for one in names if attributes.get(one) not in (None, "")), None)
 
-    system = first("db.system.name", "db.system")
+# By the old names of attributes and by the new.
+
+
+def _text_of(attributes: Any) -> str | None:
+    """What a call was, where its span says it."""
+    statement = _first(attributes, "db.query.text", "db.statement")
+    if statement is not None:
+        return str(statement)
+    method = _first(attributes, "http.request.method", "http.method")
+    if method is None:
+        return None
+    return f"{method} {_first(attributes, 'url.full', 'http.url', 'url.path', 'http.target') or ''}"
+
+
+def _category_of(attributes: Any) -> str:
+    host = _first(attributes, "server.address", "net.peer.name", "net.sock.peer.addr")
+    port = _first(attributes, "server.port", "net.peer.port")
+    system = _first(attributes, "db.system.name", "db.system")
+    if system == "redis":
+        return _names.defined(_names.server("redis", host, port), "keys")
     if system is not None:
-        host = first("server.address", "net.peer.name", "net.sock.peer.addr")
-        port = first("server.port", "net.peer.port")
-        database = first("db.namespace", "db.name")
         dialect = _DIALECTS.get(str(system), "")
-        category = _names.database(dialect or str(system), host, port, database)
-        return category, str(first("db.query.text", "db.statement") or name)
-    method = first("http.request.method", "http.method")
-    if method is not None:
-        url = str(first("url.full", "http.url", "url.path", "http.target") or "")
-        return _names.defined("http", "path"), f"{method} {url}"
-    kind = first("rpc.system", "messaging.system")
-    return (str(kind) if kind is not None else "otel"), name
+        name = _first(attributes, "db.namespace", "db.name")
+        if dialect == "sqlite":
+            return sqlite._category(name or "")
+        return _names.database(dialect or str(system), host, port, name)
+    if _first(attributes, "http.request.method", "http.method") is not None:
+        return _names.defined(_names.server("http", host, port), "path")
+    kind = _first(attributes, "rpc.system", "messaging.system")
+    return "otel" if kind is None else str(kind)
 
 
 class _Recording(Sampler):

@@ -14,7 +14,7 @@ from ioprofiler.hooks._patch import Patches, count_error, errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ioprofiler._profiler import Profiler
@@ -45,26 +45,35 @@ LIBRARIES: dict[str, tuple[str, str]] = {
 
 #: Libraries that do I/O and are not hooked: module -> what to do.
 _BY_OTEL = "its OpenTelemetry instrumentation works with ioprofiler.otel"
+_BY_HAND = "mark its calls with ioprofiler.span, or use SQLAlchemy over it"
 NOT_HOOKED: dict[str, str] = {
     "aiohttp": _BY_OTEL,
-    "aiomysql": "use asyncmy or SQLAlchemy over it, or mark calls with ioprofiler.span",
-    "aiosqlite": _BY_OTEL,
-    "boto3": _BY_OTEL,
+    "aiomysql": _BY_HAND,
+    "aiopg": _BY_OTEL,
+    "aiosqlite": _BY_HAND,
+    "asyncmy": _BY_HAND,
     "cassandra": _BY_OTEL,
-    "elasticsearch": _BY_OTEL,
     "grpc": _BY_OTEL,
     "kafka": _BY_OTEL,
     "mako": "mark templates with ioprofiler.scope",
     "motor": _BY_OTEL,
-    "oracledb": "use SQLAlchemy over it, or mark calls with ioprofiler.span",
+    "mysql.connector": _BY_OTEL,
+    "oracledb": _BY_HAND,
     "pika": _BY_OTEL,
     "pymongo": _BY_OTEL,
     "pymssql": _BY_OTEL,
+    "pyodbc": _BY_HAND,
     "tornado": _BY_OTEL,
 }
+#: Of a library that could be hooked.
+_NOT_ASKED_FOR = "add it to the option instrument"
+
+#: What waits for a library's import only to say that it is not hooked.
+_SEEN = "seen "
 
 _installed: dict[str, Patches] = {}
 _profilers: list[Any] = []
+_flushes_children = False
 
 
 def configure(*, params: str = "types", categories: dict[str, str] | None = None) -> None:
@@ -76,42 +85,58 @@ def configure(*, params: str = "types", categories: dict[str, str] | None = None
         _names.configured.update(categories)
 
 
-def install(names: Iterable[str] | None = None, profiler: Profiler | None = None) -> None:
+def install(names: str | Iterable[str] | None = None, profiler: Profiler | None = None) -> None:
     """Hooks these libraries, or all: those that are imported now, the others when they are.
 
     A name that is not known raises `OptionError`.
     """
-    wanted = list(LIBRARIES) if names is None else list(names)
+    wanted = _known(names)
+    if profiler is not None and profiler._native not in _profilers:
+        _profilers.append(profiler._native)
     for name in wanted:
+        module = LIBRARIES[name][0]
+        _imports.forget(module, _SEEN + name)
+        if name in _installed:
+            report(name)
+        else:
+            _when_imported(module, name, _hook)
+    for name, (module, _) in LIBRARIES.items():
+        if name not in wanted and name not in _installed:
+            _when_imported(module, _SEEN + name, _seen_library)
+    for module in NOT_HOOKED:
+        _when_imported(module, module, _seen)
+    _when_imported("multiprocessing.util", "exit", _flush_at_exit_of_children)
+
+
+def _when_imported(module: str, name: str, run: Callable[[str], None]) -> None:
+    if module in sys.modules:
+        run(name)
+    else:
+        _imports.when_imported(module, name, run)
+
+
+def _known(names: str | Iterable[str] | None) -> list[str]:
+    """All libraries, or those that are named."""
+    if names is None:
+        return list(LIBRARIES)
+    known = [names] if isinstance(names, str) else list(names)
+    for name in known:
         if name not in LIBRARIES:
             from ioprofiler._native import OptionError
 
             raise OptionError(f"instrument: {name!r} is not one of {', '.join(sorted(LIBRARIES))}")
-    if profiler is not None:
-        _profilers.append(profiler._native)
-    for name in wanted:
-        module = LIBRARIES[name][0]
-        if name in _installed:
-            report(name)
-        elif module in sys.modules:
-            _hook(name)
-        else:
-            _imports.when_imported(module, name, _hook)
-    for module in NOT_HOOKED:
-        if module in sys.modules:
-            _seen(module)
-        else:
-            _imports.when_imported(module, module, _seen)
+    return known
 
 
-def uninstall(names: Iterable[str] | None = None) -> None:
+def uninstall(names: str | Iterable[str] | None = None) -> None:
     """Puts back what `install` replaced, of these libraries or of all."""
-    for name in list(LIBRARIES) if names is None else list(names):
-        module = LIBRARIES.get(name, ("", ""))[0]
-        _imports.forget(module, name)
+    for name in _known(names):
+        _imports.forget(LIBRARIES[name][0], name)
         patches = _installed.pop(name, None)
         if patches is not None:
             patches.undo()
+            for native in _profilers:
+                native.seen(name, "hooked no more")
 
 
 def installed() -> list[str]:
@@ -133,6 +158,29 @@ def profiler_of_jobs() -> Any:
 def _seen(module: str) -> None:
     for native in _profilers:
         native.seen(module, NOT_HOOKED[module])
+
+
+def _seen_library(name: str) -> None:
+    name = name.removeprefix(_SEEN)
+    if name not in _installed:
+        for native in _profilers:
+            native.seen(name, _NOT_ASKED_FOR)
+
+
+def _flush_at_exit_of_children(_: str) -> None:
+    """A process of `multiprocessing` ends without what is to run at exit: it has finalizers instead."""
+    global _flushes_children
+    if _flushes_children:
+        return
+    _flushes_children = True
+    from multiprocessing import util
+
+    from ioprofiler._profiler import _at_exit
+
+    def in_child(_: Any) -> None:
+        util.Finalize(None, _at_exit, exitpriority=0)
+
+    util.register_after_fork(_at_exit, in_child)
 
 
 def _hook(name: str) -> None:

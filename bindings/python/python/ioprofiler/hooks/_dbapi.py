@@ -100,11 +100,22 @@ def always(category: str, detail: str) -> Callable[[Any], Any]:
     return make
 
 
+def strip(*made: dict[type, type]) -> None:
+    """Takes the hooks off classes that were made: connections that are open behave as their own class does."""
+    for classes in made:
+        for observed in classes.values():
+            for name, value in list(vars(observed).items()):
+                if callable(value):
+                    delattr(observed, name)
+        classes.clear()
+
+
 def connecting(original: Any, where: Callable[..., tuple[str, str]]) -> Any:
-    """Makes a function that connects a call of its own; `where` gives category and target."""
+    """Makes a function that connects a call of its own, where it is not a part of one: of a client
+    that connects again, or of a layer above that has said so already. `where` gives category and target."""
 
     def connect(*args: Any, **kwargs: Any) -> Any:
-        if not _native.in_request():
+        if not _native.in_request() or _native.in_call():
             return original(*args, **kwargs)
         with connect_span(where, *args, **kwargs):
             return original(*args, **kwargs)

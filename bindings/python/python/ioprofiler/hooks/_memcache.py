@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ioprofiler import _native
+from ioprofiler._native import begin, end
 from ioprofiler.hooks import _names
 
 if TYPE_CHECKING:
@@ -23,43 +23,101 @@ _CATEGORY = {
     **dict.fromkeys((*WRITE, *WRITE_MANY), "memcache_set"),
     **dict.fromkeys((*DELETE, *DELETE_MANY), "memcache_delete"),
 }
+METHODS = tuple(_CATEGORY)
 
 
-def method(name: str, target: Callable[[Any], str]) -> Callable[[Any], Any]:
-    """Makes a client's method a call."""
-    category = _names.defined(_CATEGORY[name], "keys")
+class _Of:
+    """How a client's calls are named: worked out once, because a page makes hundreds of them."""
+
+    __slots__ = ("categories", "target")
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        kind = _names.server("memcache", *target.rpartition(":")[::2])
+        self.categories = {
+            name: _names.defined(kind + category.removeprefix("memcache"), "keys")
+            for name, category in _CATEGORY.items()
+        }
+
+
+def method(
+    name: str, target: Callable[[Any], str], connect: Callable[[Any], None] | None = None
+) -> Callable[[Any], Any]:
+    """Makes a client's method a call; `connect` does what is no part of it, before it."""
+    if name in READ_ONE:
+        return _reading(name, target, connect)
     many = name in (*READ_MANY, *WRITE_MANY, *DELETE_MANY)
-    reads = name in (*READ_ONE, *READ_MANY)
+    done = name.removesuffix("_many").removesuffix("_multi").upper()
+    reads = name in READ_MANY
 
     def make(original: Any) -> Any:
         def call(self: Any, key: Any, *args: Any, **kwargs: Any) -> Any:
-            if not _native.in_request():
+            if connect is not None:
+                connect(self)
+            of = self.__dict__.get("_ioprofiler") or _of(self, target)
+            span = begin(of.categories[name])
+            if span is None:
                 return original(self, key, *args, **kwargs)
             if many and not hasattr(key, "__len__"):
                 key = list(key)  # what can be read once must still be there for the client
-            keys = list(key) if many else [key]
-            with _native.span(category, _keys(name, keys), target=target(self)) as span:
+            keys = _texts(key) if many else [_names._text(key)]
+            span.target(of.target).detail(f"Cache {done}, keys: {', '.join(keys)}")
+            try:
                 answer = original(self, key, *args, **kwargs)
-                if reads:
-                    _read(span, keys, answer, many, args, kwargs)
-                return answer
+            except BaseException:
+                end(span, True)
+                raise
+            if reads:
+                found = {_names._text(one) for one in answer or ()}
+                missed = [one for one in keys if one not in found]
+                span.detail(_names.cache(keys, missed)).hits(len(keys) - len(missed)).misses(len(missed))
+            end(span)
+            return answer
 
         return call
 
     return make
 
 
-def _keys(name: str, keys: list[Any]) -> str:
-    done = name.removesuffix("_many").removesuffix("_multi").upper()
-    return f"Cache {done}, keys: " + ", ".join(map(_names._text, keys))
+def _reading(name: str, target: Callable[[Any], str], connect: Callable[[Any], None] | None) -> Callable[[Any], Any]:
+    """Of one key: what pages do most."""
+
+    def make(original: Any) -> Any:
+        def call(self: Any, key: Any, *args: Any, **kwargs: Any) -> Any:
+            if connect is not None:
+                connect(self)
+            of = self.__dict__.get("_ioprofiler") or _of(self, target)
+            span = begin(of.categories[name], key)
+            if span is None:
+                return original(self, key, *args, **kwargs)
+            span.target(of.target)
+            try:
+                answer = original(self, key, *args, **kwargs)
+            except BaseException:
+                end(span, True)
+                raise
+            default = args[0] if args else kwargs.get("default")
+            value = answer[0] if type(answer) is tuple and answer else answer
+            text = key if type(key) is str else _names._text(key)
+            if value is None or (value is default and default is not None):
+                span.detail(f"Cache MISS, keys: {text}").misses(1).hits(0)
+            else:
+                span.detail(f"Cache HIT, keys: {text}").hits(1).misses(0)
+            end(span)
+            return answer
+
+        return call
+
+    return make
 
 
-def _read(span: _native.Span, keys: list[Any], answer: Any, many: bool, args: Any, kwargs: Any) -> None:
-    if many:
-        found = {_names._text(key) for key in answer or ()}
-        missed = [key for key in keys if _names._text(key) not in found]
-    else:
-        default = args[0] if args else kwargs.get("default")
-        value = answer[0] if isinstance(answer, tuple) and answer else answer
-        missed = keys if value is None or (value is default and default is not None) else []
-    span.detail(_names.cache(keys, missed)).hits(len(keys) - len(missed)).misses(len(missed))
+def _texts(keys: Any) -> list[str]:
+    try:
+        return [_names._text(one) for one in keys]
+    except Exception:
+        return []  # no keys at all: the client will say so
+
+
+def _of(client: Any, target: Callable[[Any], str]) -> _Of:
+    of = client._ioprofiler = _Of(target(client))
+    return of

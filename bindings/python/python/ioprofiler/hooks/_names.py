@@ -30,11 +30,12 @@ def database(dialect: str, host: Any, port: Any, name: Any, *, alias: str | None
 
 
 def server(kind: str, host: Any, port: Any, name: Any = "") -> str:
-    """The category of a server that is no database: as configured, else its kind."""
+    """The name of a server that is no database: as configured, else its kind."""
     host, port, name = _text(host), _text(port), _text(name)
-    for key in (f"{host}:{port}/{name}", f"{host}:{port}", host):
-        if key in configured:
-            return defined(configured[key], "keys")
+    if configured:
+        for key in (f"{host}:{port}/{name}", f"{host}:{port}", host):
+            if key in configured:
+                return configured[key]
     return kind
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import sys
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ class Patches:
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
+        #: What others still hold of ours does nothing from then on.
+        self.undone = False
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replaces an attribute by `make(original)`; where the owner has none, nothing happens."""
@@ -57,6 +61,20 @@ class Patches:
 
         self._undo.append(undo)
 
+    def replace_everywhere(self, original: Any, made: Any) -> None:
+        """Replaces a function under all names that modules have for it: `from sqlite3 import connect`."""
+        if not isinstance(made, MethodType):
+            functools.update_wrapper(made, original)
+        self._rename(original, made)
+        self._undo.append(functools.partial(self._rename, made, original))
+
+    def _rename(self, before: Any, after: Any) -> None:
+        for module in list(sys.modules.values()):
+            names = getattr(module, "__dict__", None)
+            if type(names) is dict:
+                for name in [name for name, value in list(names.items()) if _is_same(value, before)]:
+                    names[name] = after
+
     def add(self, owner: Any, name: str, value: Any) -> None:
         """Gives the owner an attribute that it has not."""
         setattr(owner, name, value)
@@ -68,11 +86,17 @@ class Patches:
 
     def undo(self) -> None:
         """Puts everything back."""
+        self.undone = True
         while self._undo:
             try:
                 self._undo.pop()()
             except Exception:
                 count_error()
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    # A bound method is an object of its own each time.
+    return value is other or (type(value) is MethodType and type(other) is MethodType and value == other)
 
 
 def _remove(owner: Any, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Celery: each task a worker runs is a job."""
+"""Celery: each task that a worker runs is a job; one that is run in place is a scope of its request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
-from ioprofiler import hooks
+from ioprofiler import _native, hooks
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -26,6 +26,12 @@ def hook(patches: Patches) -> None:
 
 
 def _begin(task_id: str, task: Any, **_: Any) -> None:
+    if _native.in_request():
+        # `apply()`, or the setting `task_always_eager`: a page that waits for it has its calls.
+        scope = _native.scope("celery", task.name)
+        scope.__enter__()
+        _jobs[task_id] = (None, scope)
+        return
     native = hooks.profiler_of_jobs()
     if native is None:
         return
@@ -36,13 +42,16 @@ def _begin(task_id: str, task: Any, **_: Any) -> None:
 
 
 def _failed(task_id: str, exception: BaseException, **_: Any) -> None:
-    request, _entered = _jobs.get(task_id, (None, None))
+    request, entered = _jobs.get(task_id, (None, None))
     if request is not None:
         request.set_error(f"{type(exception).__name__}: {exception}")
+    elif entered is not None:
+        entered.error()
 
 
 def _end(task_id: str, state: Any = None, **_: Any) -> None:
     request, entered = _jobs.pop(task_id, (None, None))
-    if request is not None:
+    if entered is not None:
         entered.__exit__(None, None, None)
+    if request is not None:
         request.finish(500 if state == "FAILURE" else 200)

@@ -21,7 +21,9 @@ def hook(patches: Patches) -> None:
 def _span(request: Any) -> _native.Span:
     url = request.url
     path = url.raw_path.decode("ascii", "replace")
-    return _native.span(_names.defined("http", "path"), f"{request.method} {path}", target=url.netloc)
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme, "")
+    category = _names.defined(_names.server("http", url.host, port), "path")
+    return _native.span(category, f"{request.method} {path}", target=f"{url.host}:{port}")
 
 
 def _sending(original: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import psycopg2.extensions
 
+from ioprofiler import _native
 from ioprofiler.hooks import _dbapi, _names
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def hook(patches: Patches) -> None:
     original = psycopg2.connect
 
     def connect(dsn: Any = None, connection_factory: Any = None, cursor_factory: Any = None, **kwargs: Any) -> Any:
+        if patches.undone:
+            return original(dsn, connection_factory, cursor_factory, **kwargs)
         asked = connection_factory or psycopg2.extensions.connection
         factory = _observed_connection(asked) if isinstance(asked, type) else asked
         observed = _dbapi.connecting(original, _where)
@@ -31,7 +34,8 @@ def hook(patches: Patches) -> None:
             pass
         return connection
 
-    patches.replace(psycopg2, "connect", lambda _: connect)
+    patches.replace_everywhere(original, connect)
+    patches.later(lambda: _dbapi.strip(_connections, _cursors))
 
 
 def _category(info: Any) -> str:
@@ -92,7 +96,26 @@ def _observed_cursor(asked: Any) -> type:
                 "executemany": _dbapi.executemany(_DIALECT)(asked.executemany),
                 "callproc": _dbapi.callproc(_DIALECT)(asked.callproc),
                 "copy_expert": _dbapi.execute(_DIALECT, name="sql")(asked.copy_expert),
+                "copy_from": _copying("FROM STDIN", asked.copy_from),
+                "copy_to": _copying("TO STDOUT", asked.copy_to),
             },
         )
         _cursors[asked] = observed
     return observed
+
+
+def _copying(way: str, original: Any) -> Any:
+    """`copy_from(file, table)` and its like: their statement is made in C."""
+
+    def copy(self: Any, file: Any, table: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _native.begin(self._ioprofiler, f"COPY {table} {way}", True)
+        try:
+            result = original(self, file, table, *args, **kwargs)
+        except BaseException:
+            _native.end(call, True)
+            raise
+        if call is not None:
+            _native.end(call.rows(self.rowcount))
+        return result
+
+    return copy

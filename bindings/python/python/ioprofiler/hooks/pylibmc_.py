@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def hook(patches: Patches) -> None:
     client = pylibmc.Client
-    for name in _memcache._CATEGORY:
+    for name in _memcache.METHODS:
         if name in client.__dict__:
             patches.replace(client, name, _memcache.method(name, _target))
         elif hasattr(client, name):

@@ -7,19 +7,47 @@ from typing import TYPE_CHECKING, Any
 
 from pymemcache.client.base import Client
 
-from ioprofiler.hooks import _memcache
+from ioprofiler import _native
+from ioprofiler.hooks import _memcache, _names
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
 
 
 def hook(patches: Patches) -> None:
-    for name in _memcache._CATEGORY:
-        patches.replace(Client, name, _memcache.method(name, _target))
+    for name in _memcache.METHODS:
+        patches.replace(Client, name, _memcache.method(name, _target, _connect))
     # Under their old names.
     for name, same in (("get_multi", "get_many"), ("set_multi", "set_many"), ("delete_multi", "delete_many")):
         if name in Client.__dict__:
             patches.replace(Client, name, partial(_same_as, same))
+
+    patches.replace(Client, "_connect", _connecting)
+
+
+def _connecting(original: Any) -> Any:
+    """A connection is made inside the first command that needs it; here it was tried before that."""
+
+    def connect(self: Any) -> Any:
+        failed = self.__dict__.pop("_ioprofiler_failed", None)
+        # Of another command, that did not come so far.
+        if failed is not None and _native.in_call():
+            raise failed
+        return original(self)
+
+    return connect
+
+
+def _connect(client: Any) -> None:
+    """Connects a client that is about to send a command; what goes wrong waits for the command."""
+    if client.sock is not None or not _native.in_request():
+        return
+    client.__dict__.pop("_ioprofiler_failed", None)
+    try:
+        with _native.span(_names.CONNECT, "memcache", target=_target(client)):
+            client._connect()
+    except Exception as error:
+        client._ioprofiler_failed = error
 
 
 def _target(client: Any) -> str:

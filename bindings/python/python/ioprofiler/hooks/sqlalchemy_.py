@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy.event
 import sqlalchemy.pool
 from sqlalchemy.engine import Engine
+from sqlalchemy.engine.default import DefaultDialect
 
 from ioprofiler import _native
-from ioprofiler.hooks import _names
+from ioprofiler.hooks import _dbapi, _names
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -27,10 +28,9 @@ def hook(patches: Patches) -> None:
         sqlalchemy.event.listen(Engine, name, listener)
         patches.later(partial(sqlalchemy.event.remove, Engine, name, listener))
     for name in ("do_commit", "do_rollback"):
-        from sqlalchemy.engine.default import DefaultDialect
-
         detail = name.removeprefix("do_").upper()
         patches.replace(DefaultDialect, name, partial(_ending, detail))
+    patches.replace(DefaultDialect, "connect", _connecting)
     patches.replace(sqlalchemy.pool.QueuePool, "_do_get", _waiting)
 
 
@@ -91,6 +91,23 @@ def _ending(detail: str, original: Any) -> Any:
         return result
 
     return end
+
+
+def _connecting(original: Any) -> Any:
+    # Where the driver is hooked too, its own connect is inside, and this is one call with it.
+    return _dbapi.connecting(original, _where)
+
+
+def _where(dialect: Any, *args: Any, **kwargs: Any) -> tuple[str, str]:
+    kind = _DIALECTS.get(dialect.name, "")
+    host, port = kwargs.get("host"), kwargs.get("port")
+    if kind == "sqlite":
+        from ioprofiler.hooks.sqlite import _category as of_file
+
+        return of_file(args[0] if args else ""), ""
+    name = kwargs.get("database") or kwargs.get("dbname") or kwargs.get("db")
+    category = _names.database(kind or dialect.name, host, port, name)
+    return category, f"{host}:{port}" if port else str(host or "")
 
 
 def _waiting(original: Any) -> Any:

@@ -19,8 +19,11 @@ _FACTORY = 5  # its place among the arguments of connect()
 
 def hook(patches: Patches) -> None:
     original = dbapi2.connect
+    observed = _dbapi.connecting(original, _where)
 
     def connect(*args: Any, **kwargs: Any) -> Any:
+        if patches.undone:
+            return original(*args, **kwargs)
         asked = args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory", sqlite3.Connection)
         factory = _observed_connection(asked)
         if factory is not None:
@@ -28,15 +31,19 @@ def hook(patches: Patches) -> None:
                 args = (*args[:_FACTORY], factory, *args[_FACTORY + 1 :])
             else:
                 kwargs["factory"] = factory
-        connection = original(*args, **kwargs)
+        connection = observed(*args, **kwargs)
         try:
             connection._ioprofiler = _category(args[0] if args else kwargs.get("database", ""))
         except Exception:
             pass
         return connection
 
-    for module in (dbapi2, sqlite3):
-        patches.replace(module, "connect", lambda _: connect)
+    patches.replace_everywhere(original, connect)
+    patches.later(lambda: _dbapi.strip(_connections, _cursors))
+
+
+def _where(database: Any = "", *_: Any, **__: Any) -> tuple[str, str]:
+    return _category(database), ""
 
 
 def _category(database: Any) -> str:
@@ -72,12 +79,19 @@ def _observed_connection(asked: Any) -> type | None:
         def executescript(self: Any, script: Any) -> Any:
             return self.cursor().executescript(script)
 
+        # Its own one ends the transaction past `commit()` and `rollback()`.
+        def __exit__(self: Any, kind: Any, *rest: Any) -> Any:
+            return (committing if kind is None else rolling_back)(self, kind, *rest)
+
+        committing = _dbapi.always("sqlite", "COMMIT")(asked.__exit__)
+        rolling_back = _dbapi.always("sqlite", "ROLLBACK")(asked.__exit__)
         observed = type(
             asked.__name__,
             (asked,),
             {
                 "__module__": asked.__module__,
                 "__doc__": asked.__doc__,
+                "__exit__": __exit__,
                 "_ioprofiler": "sqlite",
                 "cursor": cursor,
                 "execute": execute,

@@ -18,12 +18,11 @@ def hook(patches: Patches) -> None:
 
 
 def _opening(original: Any) -> Any:
-    category = _names.defined("http", "path")
-
     # Redirects and retries call it again, inside itself: one call, as the application made one.
     def urlopen(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         if not _native.in_request():
             return original(self, method, url, *args, **kwargs)
+        category = _names.defined(_names.server("http", self.host, self.port), "path")
         with _native.span(category, f"{method} {url}", target=f"{self.host}:{self.port}"):
             return original(self, method, url, *args, **kwargs)
 

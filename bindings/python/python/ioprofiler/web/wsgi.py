@@ -40,6 +40,18 @@ def hand_over(environ: dict[str, Any], note: str) -> None:
             pass  # imported outside uWSGI
 
 
+class _FileWrapper:
+    """A server's file wrapper that is a function, and what it gave: the server looks for that very object."""
+
+    def __init__(self, original: Callable[..., Any]) -> None:
+        self._original = original
+        self.gave: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.gave = self._original(*args, **kwargs)
+        return self.gave
+
+
 class WsgiMiddleware:
     """See the module. Attributes that it does not have are the application's."""
 
@@ -105,6 +117,9 @@ class Exchange:
         for name in self._visit.unwanted:
             self._environ.pop("HTTP_" + name.upper().replace("-", "_"), None)
         self._environ[EXCHANGE] = self
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        if wrapper is not None and not isinstance(wrapper, type):
+            self._environ["wsgi.file_wrapper"] = _FileWrapper(wrapper)
         if self._profiler._flag_context is not None:
             self._profiler._defer_context(self.request, lambda: self.asking())
         entered = self.request._enter()
@@ -152,7 +167,7 @@ class Exchange:
     def _passing(self, body: Iterable[bytes], inner: Iterable[bytes]) -> Iterable[bytes]:
         """The body as it is, ended where it ends."""
         wrapper = self._environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(inner, wrapper):
+        if isinstance(inner, wrapper) if isinstance(wrapper, type) else _gave(wrapper, inner):
             return self._passing_file(inner)
         iterator = iter(body)
         if hasattr(inner, "__len__"):
@@ -176,6 +191,7 @@ class Exchange:
             file.close = close_and_finish
         except AttributeError:
             self.ending.sent = self._content_length or 0
+            self._environ.pop(EXCHANGE, None)
             self.ending.finish()
         return file  # type: ignore[no-any-return]
 
@@ -273,6 +289,10 @@ class Exchange:
             status = f"{shown_status} {http.client.responses.get(shown_status, '')}".rstrip()
         self._start(status, shown_headers, exc_info)
         return SizedBody(self, _OneOf(body), iter((page,)))
+
+
+def _gave(wrapper: Any, body: Any) -> bool:
+    return isinstance(wrapper, _FileWrapper) and wrapper.gave is body
 
 
 class _OneOf:
