@@ -53,6 +53,8 @@ pub(crate) fn report(effort: Effort, quick: bool) -> Result<String> {
         Row::new(flag_peers::YGGDRASIL_USERS),
         Row::new(flag_peers::LAUNCHDARKLY_ON),
         Row::new(flag_peers::LAUNCHDARKLY_PERCENT),
+        Row::new(flag_peers::GROWTHBOOK_ON),
+        Row::new(flag_peers::GROWTHBOOK_PERCENT),
     ];
     let title = "A flag of 500, decided; the snapshot and the user are there";
     let mut text = report::table(title, &samples, ours::HASH, Unit::Nanoseconds, &rows)?;
@@ -79,8 +81,11 @@ fn requests(effort: Effort, quick: bool) -> Result<String> {
     let samples = Samples::collect("flag_requests", effort, quick)?;
     let rows = [
         Row::new(ours::LOAD),
+        Row::new(ours::COUNT),
+        Row::new(ours::SECOND_EACH).at_most_ns(2.0),
         Row::new(ours::SECOND).at_most_ns(2.0),
         Row::new(ours::SECOND_NAME),
+        Row::new(ours::SECOND_CURRENT_EACH),
         Row::new(ours::SECOND_CURRENT),
         Row::new(ours::SECOND_HANDLE),
         Row::new(c_abi::FLAG),

@@ -5,13 +5,15 @@ use ioprofiler::flags::{Document, Enabled, FlagSpec, Share, Snapshot, Subject, c
 use ioprofiler::handle::RequestHandle;
 use ioprofiler::{Facts, Flag, Profiler, Request, flags};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 /// Rows: what nobody can do without.
 pub(crate) const HASH: &str = "floor: XXH64 of 30 bytes";
 pub(crate) const LOAD: &str = "floor: an atomic load";
+pub(crate) const COUNT: &str = "floor: one and the same counter, one more";
+pub(crate) const HASH_TWICE: &str = "floor: the hash, on each of 2 threads";
 /// Rows: a snapshot that is held, a user whose id is hashed.
 pub(crate) const HANDLE_ON: &str = "by handle: on for all";
 pub(crate) const HANDLE_PERCENT: &str = "by handle: 50 %";
@@ -23,8 +25,10 @@ pub(crate) const CURRENT: &str = "by handle: 50 %, by whatever decides now";
 pub(crate) const EXPLAIN: &str = "explain: 3 groups, then 50 %";
 /// Rows: in a request.
 pub(crate) const SECOND: &str = "second read: explicit request, by handle";
+pub(crate) const SECOND_EACH: &str = "second read: explicit request, each of 20 flags";
 pub(crate) const SECOND_NAME: &str = "second read: explicit request, by name";
 pub(crate) const SECOND_CURRENT: &str = "second read: current request, by handle";
+pub(crate) const SECOND_CURRENT_EACH: &str = "second read: current request, each of 20 flags";
 pub(crate) const SECOND_HANDLE: &str = "second read: request and flag by number";
 pub(crate) const FIRST: &str = "first read: begin + 20 flags + finish, each flag";
 pub(crate) const TWO_THREADS: &str = "first read, on each of 2 threads";
@@ -87,14 +91,22 @@ fn contestant(name: &str, mut decide: impl FnMut() + 'static) -> Contestant {
     })
 }
 
+fn hash_once() {
+    black_box(hash(black_box("6f1c3a90-58cc-4372-a567-0e02b2")));
+}
+
 pub(crate) fn floors() -> Vec<Contestant> {
     static WORD: AtomicU64 = AtomicU64::new(7);
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
     vec![
-        contestant(HASH, || {
-            black_box(hash(black_box("6f1c3a90-58cc-4372-a567-0e02b2")));
-        }),
+        contestant(HASH, hash_once),
         contestant(LOAD, || {
             black_box(black_box(&WORD).load(Ordering::Acquire));
+        }),
+        contestant(COUNT, || {
+            let counter = black_box(&COUNTER);
+            let count = counter.load(Ordering::Relaxed);
+            counter.store(count.wrapping_add(1), Ordering::Relaxed);
         }),
     ]
 }
@@ -103,7 +115,7 @@ pub(crate) fn floors() -> Vec<Contestant> {
 fn held(
     name: &str,
     snapshot: &Arc<Snapshot>,
-    decide: fn(&Snapshot, &Subject<'_>) -> bool,
+    decide: impl Fn(&Snapshot, &Subject<'_>) -> bool + 'static,
 ) -> Contestant {
     let snapshot = Arc::clone(snapshot);
     let subject = Subject::user(USER);
@@ -182,7 +194,7 @@ pub(crate) fn requests() -> Vec<Contestant> {
     let request = begin(&profiler);
     request.set_user(USER);
     let by_name = request.clone();
-    let current = request.clone();
+    let (current, current_each, each) = (request.clone(), request.clone(), request.clone());
     let by_number = begin(&profiler);
     by_number.set_user(USER);
     let by_number = RequestHandle::new(by_number);
@@ -191,6 +203,13 @@ pub(crate) fn requests() -> Vec<Contestant> {
     vec![
         contestant(SECOND, move || {
             black_box(black_box(&request).flag(&PERCENT));
+        }),
+        Contestant::new(SECOND_EACH, EACH, move || {
+            for _ in 0..EACH / 20 {
+                for flag in &TWENTY_FLAGS {
+                    black_box(black_box(&each).flag(flag));
+                }
+            }
         }),
         contestant(SECOND_NAME, move || {
             black_box(black_box(&by_name).flag(black_box("flag101")));
@@ -201,30 +220,41 @@ pub(crate) fn requests() -> Vec<Contestant> {
                 black_box(ioprofiler::flag(&PERCENT));
             }
         }),
+        Contestant::new(SECOND_CURRENT_EACH, EACH, move || {
+            let _entered = current_each.enter();
+            for _ in 0..EACH / 20 {
+                for flag in &TWENTY_FLAGS {
+                    black_box(ioprofiler::flag(flag));
+                }
+            }
+        }),
         contestant(SECOND_HANDLE, move || {
             black_box(black_box(by_number).decide(black_box(number), false));
         }),
         Contestant::new(FIRST, 20, move || twenty(&first, 1)),
-        two_threads(both),
+        on_two_threads(TWO_THREADS, 20, move || twenty(&both, 1)),
+        on_two_threads(HASH_TWICE, EACH, || (0..EACH).for_each(|_| hash_once())),
         empty(EMPTY_5, 5),
         empty(EMPTY_5000, 5_000),
         Contestant::new(TWENTY, 1, move || twenty(&five_times, 5)),
     ]
 }
 
-/// The mean CPU time of two threads that both make requests, while both do.
-fn two_threads(profiler: Profiler) -> Contestant {
-    Contestant::timed(TWO_THREADS, 20, move |batches| {
+/// The mean CPU time of two threads that both do it, while both do.
+fn on_two_threads(
+    name: &str,
+    operations: u64,
+    batch: impl Fn() + Clone + Send + 'static,
+) -> Contestant {
+    Contestant::timed(name, operations, move |batches| {
         let start = Arc::new(Barrier::new(2));
         let threads: Vec<_> = (0..2)
             .map(|_| {
-                let (profiler, start) = (profiler.clone(), Arc::clone(&start));
+                let (batch, start) = (batch.clone(), Arc::clone(&start));
                 std::thread::spawn(move || {
                     start.wait();
                     let begun = thread_cpu_ns();
-                    for _ in 0..batches {
-                        twenty(&profiler, 1);
-                    }
+                    (0..batches).for_each(|_| batch());
                     thread_cpu_ns().saturating_sub(begun)
                 })
             })

@@ -73,7 +73,7 @@ impl Made {
         if self.heads.len() <= at {
             self.heads.resize(at + 1, Head::Absent);
         }
-        let head = rule.head(self.rules.len() as u32);
+        let head = rule.head();
         if let Some(place) = self.heads.get_mut(at) {
             *place = head;
         }
@@ -151,12 +151,12 @@ impl Rule {
     }
 
     /// The quickest form that decides the same.
-    fn head(&self, place: u32) -> Head {
+    fn head(&self) -> Head {
         if let Some(locked) = self.locked {
             return Head::Fixed(locked);
         }
         if self.users.len() > 0 || !self.groups.is_empty() {
-            return Head::Rule(place);
+            return Head::Rule;
         }
         if let Some(all) = self.all {
             return Head::Fixed(all);
@@ -171,7 +171,7 @@ impl Rule {
                     by: *by,
                 }
             }
-            _ => Head::Rule(place),
+            _ => Head::Rule,
         }
     }
 }

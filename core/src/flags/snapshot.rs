@@ -85,10 +85,12 @@ impl Snapshot {
     }
 
     /// Decides about a subject. `default` answers where the flag is not found or broken.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn decide(&self, flag: impl AsFlag, who: &Subject<'_>, default: bool) -> Decision {
-        Decision::new(self.resolve(flag.as_flag(), who), default)
+        let known = self.resolve_known(flag.known(), who);
+        let decided = known.unwrap_or_else(|| self.by_rule(flag.as_flag(), who));
+        Decision::new(decided, default)
     }
 
     /// Each step of a decision.
@@ -97,22 +99,25 @@ impl Snapshot {
         explain::explain(self, flag.as_flag(), who)
     }
 
-    #[inline(always)]
     pub(crate) fn resolve(&self, flag: u16, who: &Subject<'_>) -> Packed {
-        let head = self.heads.get(usize::from(flag)).unwrap_or(&Head::Absent);
+        let known = self.resolve_known(flag, who);
+        known.unwrap_or_else(|| self.by_rule(flag, who))
+    }
+
+    /// What needs no rule.
+    #[inline(always)]
+    fn resolve_known(&self, flag: u16, who: &Subject<'_>) -> Option<Packed> {
+        let head = self.heads.get(usize::from(flag))?;
         if !who.overrides.is_empty() {
-            return self.by_rule(flag, self.rule(flag), who);
+            return None;
         }
-        match head.decide(flag, who) {
-            Ok(decided) => decided,
-            Err(place) => self.by_rule(flag, self.rules.get(place as usize), who),
-        }
+        head.decide(flag, who)
     }
 
     #[inline(never)]
-    fn by_rule(&self, flag: u16, rule: Option<&Rule>, who: &Subject<'_>) -> Packed {
+    fn by_rule(&self, flag: u16, who: &Subject<'_>) -> Packed {
         let not_found = Packed::off(flag, Reason::NotFound);
-        rule.map_or(not_found, |rule| rule.decide(who))
+        self.rule(flag).map_or(not_found, |rule| rule.decide(who))
     }
 
     pub(crate) fn rule(&self, flag: u16) -> Option<&Rule> {
