@@ -422,7 +422,7 @@ fn what_was_good_is_there_after_a_restart() {
 
     let mode = |path: &PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&state), 0o700);
-    assert_eq!(mode(&state.join("flags/last-good.json")), 0o600);
+    assert_eq!(mode(&state.join("flags/last-good")), 0o600);
     assert_eq!(
         known_files(&state).unwrap(),
         [folder.path("flags.toml"), folder.path("emergency.toml")]
@@ -434,13 +434,32 @@ fn what_was_good_is_there_after_a_restart() {
     assert_eq!(status.errors, 2);
     assert!(status.is_running() && status.changed_at > 0 && status.looked_at > 0);
     // Nonsense in the folder is no worse than none.
-    std::fs::write(
-        state.join("flags/last-good.json"),
-        "{\"format\": 1, \"layers\": 7",
-    )
-    .unwrap();
-    let fourth = start();
-    assert_eq!(decided(&fourth, "search"), pair(false, "not_found"));
+    let kept = state.join("flags/last-good");
+    let whole = std::fs::read(&kept).unwrap();
+    for nonsense in [
+        b"{\"format\": 2, \"layers\": 7".as_slice(),
+        b"\n",
+        b"\xff\xfe\n\n",
+        &whole[..whole.len() - 1],
+        &whole
+            .iter()
+            .map(|byte| if *byte == b'=' { 0xff } else { *byte })
+            .collect::<Vec<_>>(),
+        &String::from_utf8_lossy(&whole)
+            .replace("\"bytes\":", "\"bytes\":9999")
+            .into_bytes(),
+    ] {
+        std::fs::write(&kept, nonsense).unwrap();
+        let fourth = start();
+        assert_eq!(
+            decided(&fourth, "search"),
+            pair(false, "not_found"),
+            "{}",
+            String::from_utf8_lossy(nonsense)
+        );
+    }
+    std::fs::write(&kept, &whole).unwrap();
+    assert_eq!(decided(&start(), "search"), pair(true, "on"));
 }
 
 #[test]

@@ -185,8 +185,7 @@ pub(crate) struct Users {
 
 impl Users {
     /// Where an id stands twice, the last one holds.
-    pub(crate) fn new(listed: impl Iterator<Item = (Box<str>, Packed)>) -> Self {
-        let texts: Box<[(Box<str>, Packed)]> = listed.collect();
+    pub(crate) fn new(texts: Box<[(Box<str>, Packed)]>) -> Self {
         if texts.is_empty() {
             return Self::default();
         }

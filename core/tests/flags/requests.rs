@@ -174,7 +174,7 @@ fn however_many_flags_a_request_reads_each_counts_exactly() {
         assert!(names.iter().all(|name| request.flag(name)), "{round}");
         // Sends the next reads the long way.
         other.set_flags(snapshot([]));
-        request.run(|| assert!(names.iter().all(|name| ioprofiler::flag(name)), "{round}"));
+        request.run(|| assert!(names.iter().all(ioprofiler::flag), "{round}"));
     }
     let expected: Vec<String> = names
         .iter()

@@ -228,7 +228,7 @@ fn is(enabled: &Enabled, wanted: &Wanted) -> bool {
 /// The line in which a layer says `enabled` of a flag, if its word holds.
 fn enabled_in(flag: &FlagSpec, layer: usize) -> Option<u32> {
     let mut keys = flag.keys.iter();
-    let (_, place) = keys.find(|(key, _)| key == "enabled")?;
+    let (_, place) = keys.find(|(key, _)| *key == "enabled")?;
     (place.file as usize == layer).then_some(place.line)
 }
 

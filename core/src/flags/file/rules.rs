@@ -38,7 +38,7 @@ impl Layers<'_> {
 
 fn place_of(flag: &FlagSpec, key: &str) -> Option<Place> {
     let mut keys = flag.keys.iter();
-    keys.find(|(name, _)| name == key).map(|(_, place)| *place)
+    keys.find(|(name, _)| *name == key).map(|(_, place)| *place)
 }
 
 /// Numbers in the log that two flags have. Neither is kept from being used.

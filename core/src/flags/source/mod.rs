@@ -23,6 +23,7 @@ use crate::collect::LogEvent;
 use crate::error::Error;
 use crate::fork::Forever;
 use crate::lane::process;
+use arc_swap::ArcSwapOption;
 use keep::Folder;
 pub use keep::{Status, known_files, statuses};
 pub(crate) use reload::FlagFiles;
@@ -59,8 +60,8 @@ pub(crate) struct Good {
 pub(crate) struct Source {
     paths: Vec<PathBuf>,
     folder: Option<Folder>,
-    /// Survives forks: only ever tried.
-    good: parking_lot::Mutex<Option<Arc<Good>>>,
+    /// Survives forks, so without a lock: one that another thread held would be held for ever.
+    good: ArcSwapOption<Good>,
     here: Forever<Here>,
     /// The process (its generation) in which a thread looks.
     by_thread_in: AtomicU32,
@@ -228,7 +229,7 @@ impl Source {
         Ok(Self {
             folder: state_dir.map(Folder::of).transpose()?,
             paths: absolute,
-            good: parking_lot::Mutex::new(None),
+            good: ArcSwapOption::empty(),
             here: Forever::empty(),
             by_thread_in: AtomicU32::new(0),
         })
@@ -240,9 +241,7 @@ impl Source {
             .folder
             .as_ref()
             .and_then(|folder| folder.restore(&self.paths));
-        if let Some(mut good) = self.good.try_lock() {
-            *good = restored.map(Arc::new);
-        }
+        self.good.store(restored.map(Arc::new));
         let mut first = None;
         let take = |document| {
             first = Some(document);
@@ -387,7 +386,7 @@ impl Source {
                 content: file.content(),
             })
             .collect();
-        let before = self.good.try_lock().and_then(|good| good.clone());
+        let before = self.good.load_full();
         let reading = read_over(&layers, before.as_deref());
         here.reloads.fetch_add(1, Ordering::Relaxed);
         here.errors
@@ -427,9 +426,7 @@ impl Source {
                 .told
                 .say(format!("the last good flags could not be kept: {error}"));
         }
-        if let Some(mut place) = self.good.try_lock() {
-            *place = Some(good);
-        }
+        self.good.store(Some(good));
     }
 
     /// Says in `state_dir` what this process goes by, when it is time.
@@ -495,7 +492,7 @@ impl Source {
 
     /// The files, as they are before the first look.
     fn unseen(&self) -> Vec<Watched> {
-        let known = self.good.try_lock().and_then(|good| good.clone());
+        let known = self.good.load_full();
         let paths = self.paths.iter().cloned().enumerate();
         // Later files are written by commands, when they are needed.
         let mut files: Vec<Watched> = paths
@@ -554,4 +551,47 @@ fn read_over(layers: &[Layer], good: Option<&Good>) -> Reading {
         ..last
     };
     read(layers, Some(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Looker, Source, Taken};
+    use crate::flags::model::Enabled;
+    use std::path::Path;
+
+    fn put(path: &Path, text: &str) {
+        let fresh = path.with_extension("new");
+        std::fs::write(&fresh, text).expect("a file");
+        std::fs::rename(fresh, path).expect("renamed");
+    }
+
+    fn look(source: &Source) -> Vec<(String, Enabled, bool)> {
+        let mut taken = None;
+        let take = |document| {
+            taken = Some(document);
+            Taken::default()
+        };
+        drop(source.look(Looker::Asked, take));
+        let flags = taken.into_iter().flat_map(|document| document.flags);
+        flags
+            .map(|flag| (flag.name, flag.enabled, flag.broken.is_some()))
+            .collect()
+    }
+
+    /// A fork copies what a thread of the parent holds, but not the thread that would let go.
+    #[test]
+    fn what_was_good_is_there_whatever_another_thread_was_doing_with_it() {
+        let folder = std::env::temp_dir().join(format!("ioprofiler-good-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("flags.toml");
+        put(&path, "[flags]\nsearch = \"on\"\n");
+        let source = Source::new(std::slice::from_ref(&path), None).expect("a source");
+        let good = ("search".to_owned(), Enabled::on(), false);
+        drop(source.load(true).expect("good flags"));
+        let held = source.good.load();
+        put(&path, "[flags]\nsearch = \"onn\"\n");
+        assert_eq!(look(&source), [good]);
+        drop(held);
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
 }
