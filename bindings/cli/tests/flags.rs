@@ -291,7 +291,7 @@ fn what_would_do_harm_is_refused() {
     for (line, code, says) in [
         ("off new_serch", 1, "did you mean `new_search`?"),
         ("set cart 120", 1, "120 is over 100"),
-        ("set cart blue=60,green=60", 1, "over 100"),
+        ("set new_search blue=60,green=60", 1, "over 100"),
         ("set cart of", 1, "write \"off\""),
         ("set cart", 2, "what it is to be"),
         ("off", 2, "the flag's name is missing"),
@@ -410,6 +410,85 @@ fn list_is_the_ladder() {
     let json: serde_json::Value = serde_json::from_str(&folder.out("list --json")).unwrap();
     assert_eq!(json["shed"]["from"], 8);
     assert_eq!(json["flags"][2]["name"], "new_search");
+}
+
+#[test]
+fn what_was_written_by_hand_is_as_old_as_its_file() {
+    let folder = Folder::new("by-hand");
+    folder.write("emergency.toml", "[flags]\ncart = \"off\"\n");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(folder.0.join("emergency.toml"))
+        .unwrap();
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_795_748_400);
+    file.set_modified(at).unwrap();
+    let out = folder.out("list");
+    let line = out.lines().find(|line| line.contains("cart")).unwrap();
+    assert!(
+        line.ends_with("enabled by emergency.toml:2, a file of 2026-11-27T03:00:00Z"),
+        "{line}"
+    );
+}
+
+#[test]
+fn nobody_gets_a_variant_that_the_flag_has_not() {
+    let folder = Folder::new("variants");
+    for (line, said) in [
+        (
+            "set new_search blue=5,gren=20",
+            "nothing is written: new_search has no variant \"gren\"; did you mean `green`?",
+        ),
+        (
+            "set new_search red=5",
+            "nothing is written: new_search has no variant \"red\"; it has blue, green, on, off; a new one is introduced in the file that describes the flag",
+        ),
+        (
+            "set cart blue=5",
+            "cart has no variant \"blue\"; it has on, off;",
+        ),
+        ("set new_search red", "this flag has no variant \"red\""),
+    ] {
+        let refused = folder.run(line);
+        assert_eq!(refused.status.code(), Some(1), "{line}");
+        assert!(err(&refused).contains(said), "{line}: {}", err(&refused));
+    }
+    assert!(!folder.0.join("emergency.toml").exists());
+    // What was switched before hides none of those that the files below have.
+    folder.out("set new_search green=5");
+    folder.out("set new_search blue=5,on=1");
+    folder.out("set new_search 5%");
+    let emergency = folder.read("emergency.toml");
+    assert!(
+        emergency.contains("# switched to 5% by ann at 20"),
+        "{emergency}"
+    );
+    folder.out("set new_search green=5,blue=3");
+    let emergency = folder.read("emergency.toml");
+    assert!(
+        emergency.contains("# switched to green 5%, blue 3% by ann at 20"),
+        "{emergency}"
+    );
+}
+
+#[test]
+fn flags_on_one_line_stay_on_one_line() {
+    let folder = Folder::new("one-line");
+    folder.write(
+        "emergency.toml",
+        "flags = { new_search = \"on\", cart = { enabled = 1 } }\n",
+    );
+    folder.out("off new_search");
+    folder.out("off cart");
+    let emergency = folder.read("emergency.toml");
+    let (note, flags) = emergency.split_once('\n').unwrap();
+    assert!(
+        note.starts_with("# switched off by ann at 20"),
+        "{emergency}"
+    );
+    assert_eq!(
+        flags,
+        "flags = { new_search = \"off\", cart = { enabled = \"off\" } }\n"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use ioprofiler::flags::file::{Content, MAX_FILE};
 use ioprofiler::flags::{Enabled, FlagSpec, Shed};
 
-use super::change::{Change, Wanted, apply, effects, in_words};
+use super::change::{Change, Wanted, apply, effects, in_words, variants};
 use super::files::{Files, Loaded, quoted};
 use super::given::Given;
 use super::write::{Turn, replace};
@@ -163,6 +163,8 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         None => Wanted::parse(&given.word("what it is to be, as in 10% or blue=10,green=20,")?),
     };
     let flag = before.flag(&name);
+    let under = without_last(before);
+    has_variants(&name, &wanted, flag, under.flag(&name))?;
     let last = before.layers.len().saturating_sub(1);
     let own = flag.and_then(|flag| enabled_in(flag, last));
     let undo = match (own, flag) {
@@ -175,9 +177,9 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         _ => format!("clear {}", quoted(&name)),
     };
     let same = flag.is_some_and(|flag| is(&flag.enabled, &wanted));
-    let what = match &wanted {
-        Wanted::Word(word) => word.clone(),
-        Wanted::Shares(_) => "shares".to_owned(),
+    let what = match word {
+        Some(word) => format!("switched {word}"),
+        None => format!("switched to {}", said(&wanted)),
     };
     let outcome = match (word, flag) {
         (Some("off"), _) => format!("{name} is off for everybody"),
@@ -185,7 +187,6 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         (None, _) => format!("{name} is {}", said(&wanted)),
     };
     // After an `off`, people say `on` and mean: as it was.
-    let under = without_last(before);
     let instead = under
         .flag(&name)
         .filter(|under| word == Some("on") && !is(&under.enabled, &wanted))
@@ -196,7 +197,7 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
                 format!("clear {}", quoted(&name)),
             )
         });
-    let note = note::of(&format!("switched {what}"), by, given.reason.as_deref());
+    let note = note::of(&what, by, given.reason.as_deref());
     let change = Change::Enable {
         flag: name,
         value: wanted,
@@ -208,6 +209,33 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         instead,
         undo: vec![undo],
     })
+}
+
+/// That each variant is one that the flag has, and not a slip of tired fingers.
+fn has_variants(
+    name: &str,
+    wanted: &Wanted,
+    flag: Option<&FlagSpec>,
+    under: Option<&FlagSpec>,
+) -> Result<(), Wrong> {
+    let (Wanted::Shares(shares), Some(flag)) = (wanted, flag) else {
+        return Ok(());
+    };
+    let forms: Vec<&FlagSpec> = std::iter::once(flag).chain(under).collect();
+    let known = variants(&forms);
+    let Some((wrong, _)) = shares.iter().find(|(share, _)| !known.contains(&&**share)) else {
+        return Ok(());
+    };
+    let mut meant = nearest(wrong, known.iter().copied());
+    if meant.is_empty() {
+        meant = format!(
+            "; it has {}; a new one is introduced in the file that describes the flag",
+            known.join(", ")
+        );
+    }
+    Err(Wrong::Failed(format!(
+        "nothing is written: {name} has no variant {wrong:?}{meant}"
+    )))
 }
 
 fn said(wanted: &Wanted) -> String {

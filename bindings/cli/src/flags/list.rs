@@ -94,10 +94,20 @@ fn overlaid(flag: &FlagSpec, loaded: &Loaded) -> String {
         let file = file.map_or("", String::as_str);
         let above = place.line.saturating_sub(1);
         let why = loaded.line(place.file, above).and_then(note::said);
-        let why = why.map_or_else(String::new, |why| format!(", {why}"));
+        let why = why.map_or_else(|| age(file), |why| format!(", {why}"));
         parts.push(format!("{key} by {file}:{}{why}", place.line));
     }
     parts.join("; ")
+}
+
+/// What nobody left a note of is as old as its file.
+fn age(file: &str) -> String {
+    let about = std::fs::metadata(file);
+    let changed = about.and_then(|about| about.modified()).ok();
+    let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or_else(String::new, |since| {
+        format!(", a file of {}", time::rfc3339(since.as_secs()))
+    })
 }
 
 fn shed_line(shed: Option<&Shed>) -> String {
