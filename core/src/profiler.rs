@@ -302,7 +302,7 @@ impl ProfilerBuilder {
         let wanted = WantedHeaders::of(&self.access_logs, self.note_format.as_ref());
         let access_logs = self.take_access_logs();
         self.clock.start();
-        let (source, look) = self.flag_files.open()?;
+        let (source, mut look) = self.flag_files.open()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let place = PROFILERS.get(number as usize).ok_or_else(|| {
             Error::new(format!(
@@ -336,7 +336,7 @@ impl ProfilerBuilder {
             hooks: parking_lot::Mutex::new(Vec::new()),
             keys: RandomState::new(),
             collector: Collector::new(self.sinks, self.log, self.threadless, source.is_some()),
-            flags: Store::of_source(look.document),
+            flags: Store::of_source(&mut look),
             source,
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
             lost_facts: AtomicU64::new(0),

@@ -304,7 +304,7 @@ fn what_would_do_harm_is_refused() {
         ("check --deny errors", 2, "--deny warnings"),
         ("eval nothing", 1, "no file has a flag"),
         ("eval cart --attr country", 2, "--attr country=de"),
-        ("list none.toml", 1, "1 errors"),
+        ("list none.toml", 1, "there is 1 error in these files"),
     ] {
         let output = folder.run(line);
         assert_eq!(output.status.code(), Some(code), "{line}: {}", err(&output));
@@ -327,6 +327,26 @@ fn what_would_do_harm_is_refused() {
     folder.write("flags.toml", "[flags.cart\n");
     assert!(folder.run("off cart").status.success());
     assert!(folder.read("emergency.toml").contains("[flags.cart]"));
+    // Nor from taking it back: programs go by what it said when it was good.
+    for (line, said) in [
+        (
+            "clear cart",
+            "done in emergency.toml: cart is as the files before the last one said when they were good; flags.toml is wrong now\n",
+        ),
+        (
+            "clear",
+            "done in emergency.toml: nothing is switched in the last file\n",
+        ),
+    ] {
+        folder.out("off cart");
+        let out = folder.out(line);
+        assert!(out.contains(said), "{line}: {out}");
+        assert!(
+            out.ends_with("undo: ioprofiler flags set cart off\n"),
+            "{out}"
+        );
+        assert!(!folder.read("emergency.toml").contains("cart"), "{line}");
+    }
     let nothing = Command::new(env!("CARGO_BIN_EXE_ioprofiler"))
         .args(["flags", "list"])
         .env_remove("IOPROFILER_FLAGS")

@@ -6,6 +6,7 @@ use std::io::IsTerminal as _;
 use ioprofiler::flags::file::{Problem, Severity};
 use serde_json::json;
 
+use super::counted;
 use super::files::{Files, Loaded};
 use super::given::Given;
 use super::moves::{self, Move};
@@ -100,14 +101,6 @@ fn as_text(
     let flags = counted(loaded.flags().len(), "flag");
     let _ = writeln!(out, "{}: {flags}, {verdict}", names.join(", "));
     out
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{count} {what}s")
-    }
 }
 
 fn as_json(

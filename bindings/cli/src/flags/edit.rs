@@ -9,7 +9,7 @@ use super::change::{Change, Wanted, apply, effects, in_words, variants};
 use super::files::{Files, Loaded, quoted};
 use super::given::Given;
 use super::write::{Turn, replace};
-use super::{nearest, note};
+use super::{nearest, note, remark};
 use crate::options::Wrong;
 use crate::{Done, time};
 
@@ -74,10 +74,7 @@ pub(super) fn run(deed: &Deed, mut given: Given) -> Result<Done, Wrong> {
     }
     let mut done = Done::said(out);
     if before.reading.errors() > 0 {
-        done.remarks = format!(
-            "there are {} errors in these files; see `ioprofiler flags check`\n",
-            before.reading.errors()
-        );
+        done.remarks = remark(before.reading.errors());
     }
     Ok(done)
 }
@@ -332,17 +329,24 @@ fn clear(before: &Loaded, name: &str) -> Result<Plan, Wrong> {
             undo: Vec::new(),
         });
     };
-    let Some(under) = below.flag(name) else {
-        return Err(Wrong::Failed(format!(
-            "only the last file has {name}: cleared, it would be no flag at all; say what it is to be: ioprofiler flags set {} 10%",
-            quoted(name)
-        )));
+    let outcome = match (below.flag(name), below.wrong_file()) {
+        (_, Some(wrong)) => format!(
+            "{name} is as the files before the last one said when they were good; {} is wrong now",
+            wrong.display()
+        ),
+        (Some(under), None) => outcome(Some(under)),
+        (None, None) => {
+            return Err(Wrong::Failed(format!(
+                "only the last file has {name}: cleared, it would be no flag at all; say what it is to be: ioprofiler flags set {} 10%",
+                quoted(name)
+            )));
+        }
     };
     Ok(Plan {
         changes: vec![Change::Clear {
             flag: name.to_owned(),
         }],
-        outcome: outcome(Some(under)),
+        outcome,
         instead: None,
         undo: vec![format!(
             "set {} {}",
@@ -361,10 +365,11 @@ fn clear_all(before: &Loaded) -> Result<Plan, Wrong> {
     }
     let last = before.layers.len() - 1;
     let below = without_last(before);
+    let is_below = |name: &str| below.flag(name).is_some() || below.wrong_file().is_some();
     let switched = before
         .flags()
         .iter()
-        .filter(|flag| enabled_in(flag, last).is_some() && below.flag(&flag.name).is_some());
+        .filter(|flag| enabled_in(flag, last).is_some() && is_below(&flag.name));
     let mut undo: Vec<String> = Vec::new();
     let mut changes = Vec::new();
     for flag in switched {

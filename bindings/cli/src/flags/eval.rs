@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::files::Files;
 use super::given::Given;
-use super::nearest;
+use super::{nearest, remark};
 use crate::Done;
 use crate::options::{Wrong, text};
 
@@ -67,8 +67,7 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
         explanation.to_string()
     });
     if errors > 0 {
-        done.remarks =
-            format!("there are {errors} errors in these files; see `ioprofiler flags check`\n");
+        done.remarks = remark(errors);
     }
     Ok(done)
 }

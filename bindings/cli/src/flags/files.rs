@@ -142,6 +142,12 @@ impl Loaded {
         text.lines().nth((line as usize).checked_sub(1)?)
     }
 
+    /// A file that cannot be read as it is: programs go by its last good content, if there was one.
+    pub(super) fn wrong_file(&self) -> Option<&Path> {
+        let at = self.reading.kept_layers.first()?;
+        Some(&self.layers.get(*at)?.path)
+    }
+
     /// Whether a layer cannot be read as it is.
     pub(super) fn is_broken(&self, layer: usize) -> bool {
         self.reading.kept_layers.contains(&layer)

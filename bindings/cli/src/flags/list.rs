@@ -8,7 +8,7 @@ use serde_json::json;
 use super::change::in_words;
 use super::files::{Files, Loaded};
 use super::given::Given;
-use super::note;
+use super::{note, remark};
 use crate::options::Wrong;
 use crate::{Done, time};
 
@@ -41,8 +41,7 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
     });
     let errors = loaded.reading.errors();
     if errors > 0 {
-        done.remarks =
-            format!("there are {errors} errors in these files; see `ioprofiler flags check`\n");
+        done.remarks = remark(errors);
         done.yes = false;
     }
     Ok(done)

@@ -107,3 +107,16 @@ const WORDS: [&str; 9] = [
 fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     ioprofiler::flags::file::did_you_mean(word, names)
 }
+
+/// `1 flag`, `2 flags`.
+fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
+/// Said below what a command did with files in which something is wrong.
+fn remark(errors: usize) -> String {
+    let is = if errors == 1 { "is" } else { "are" };
+    let errors = counted(errors, "error");
+    format!("there {is} {errors} in these files; see `ioprofiler flags check`\n")
+}
