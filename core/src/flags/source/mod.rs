@@ -23,6 +23,7 @@ use crate::collect::LogEvent;
 use crate::error::Error;
 use crate::fork::Forever;
 use crate::lane::process;
+use crate::lane::trylock::TryLock;
 use arc_swap::ArcSwapOption;
 use keep::Folder;
 pub use keep::{Status, known_files, statuses};
@@ -42,6 +43,8 @@ const TELL: Duration = Duration::from_secs(5);
 /// Who asks waits so long for a file that is being written, so often.
 const SETTLE: Duration = Duration::from_millis(20);
 const SETTLING: usize = 10;
+/// Who asks waits so long for another look to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A page reads no longer file …
 const MOST_ON_PAGE: usize = 64 << 10;
 /// … and takes a change only where all of them together are no longer.
@@ -70,7 +73,7 @@ pub(crate) struct Source {
 /// What belongs to one process.
 struct Here {
     generation: u32,
-    watching: parking_lot::Mutex<Watching>,
+    watching: TryLock<Watching>,
     /// The second in which somebody last looked.
     looked_at: AtomicU64,
     /// The thread does other work, which may take long.
@@ -317,10 +320,12 @@ impl Source {
         let Some(here) = self.here() else {
             return Look::default();
         };
-        let watching = match by {
-            Looker::Asked => here.watching.try_lock_for(Duration::from_secs(5)),
-            Looker::Thread | Looker::Page => here.watching.try_lock(),
-        };
+        let mut watching = here.watching.try_lock();
+        // Who asked wants an answer, and may wait for somebody's look to end.
+        while watching.is_none() && by == Looker::Asked && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+            watching = here.watching.try_lock();
+        }
         let Some(mut watching) = watching else {
             return Look::default();
         };
@@ -477,7 +482,7 @@ impl Source {
         let here: &'static Here = Box::leak(Box::new(Here {
             generation,
             errors: AtomicU64::new(watching.errors() as u64),
-            watching: parking_lot::Mutex::new(watching),
+            watching: TryLock::new(watching),
             looked_at: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             put_off: AtomicBool::new(false),
