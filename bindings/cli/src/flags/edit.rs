@@ -184,16 +184,13 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         (None, _) => format!("{name} is {}", said(&wanted)),
     };
     // After an `off`, people say `on` and mean: as it was.
-    let instead = under
+    let was_else = under
         .flag(&name)
-        .filter(|under| word == Some("on") && !is(&under.enabled, &wanted))
-        .filter(|_| own.is_some())
-        .map(|_| {
-            (
-                "as before it was switched",
-                format!("clear {}", quoted(&name)),
-            )
-        });
+        .is_some_and(|under| !is(&under.enabled, &wanted));
+    let instead = (word == Some("on") && own.is_some() && was_else).then(|| {
+        let clear = format!("clear {}", quoted(&name));
+        ("as before it was switched", clear)
+    });
     let note = note::of(&what, by, given.reason.as_deref());
     let change = Change::Enable {
         flag: name,
