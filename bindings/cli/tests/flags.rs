@@ -491,6 +491,54 @@ fn nobody_gets_a_variant_that_the_flag_has_not() {
 }
 
 #[test]
+fn a_number_of_the_log_is_never_given_away() {
+    let folder = Folder::new("numbers");
+    let file = |name: &str, flags: &[(&str, u32, &str, &str)]| {
+        let flag = |(name, id, variants, more): &(&str, u32, &str, &str)| {
+            format!(
+                "[flags.{name}]\nid = {id}\nvariants = {{ {variants} }}\npriority = 1\n{more}\n"
+            )
+        };
+        folder.write(name, &flags.iter().map(flag).collect::<String>());
+    };
+    file(
+        "was.toml",
+        &[
+            ("search", 51, "blue = 1, green = 2", ""),
+            ("cart", 52, "blue = 1", ""),
+            ("old", 53, "blue = 1", ""),
+            ("renamed", 54, "blue = 1", ""),
+        ],
+    );
+    file(
+        "is.toml",
+        &[
+            ("search", 55, "blue = 1, red = 2, green = 3", ""),
+            ("cart", 53, "blue = 1, new = 2", ""),
+            ("called", 54, "blue = 1", "salt = \"renamed\""),
+        ],
+    );
+    let output = folder.run("check is.toml --against was.toml");
+    assert_eq!(output.status.code(), Some(1));
+    let out = String::from_utf8(output.stdout).unwrap();
+    for said in [
+        "is.toml:2:1: warning: id = 55 was 51: lines of the log from before and after that do not go together",
+        "is.toml:3:1: error: the number 2 was green's; give red a number of its own, and never one that was used before",
+        "is.toml:3:1: warning: green = 3 was 2: lines of the log from before and after that do not go together",
+        "is.toml:7:1: error: id = 53 was old's; give this flag a number of its own, and never one that was used before",
+        "is.toml: 3 flags, 2 errors, 2 warnings",
+    ] {
+        assert!(out.contains(said), "{said}:\n{out}");
+    }
+    let json = folder.run("check is.toml --against was.toml --json").stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json["errors"], &json["warnings"]), (&2.into(), &2.into()));
+    // One that is renamed keeps its number.
+    assert!(!out.contains("54"), "{out}");
+    assert_eq!(folder.run("check is.toml").status.code(), Some(0));
+}
+
+#[test]
 fn flags_on_one_line_stay_on_one_line() {
     let folder = Folder::new("one-line");
     folder.write(

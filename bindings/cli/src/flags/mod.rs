@@ -44,7 +44,8 @@ twice is the same as done once. Running programs follow within two seconds.
   --reason WHY       kept beside the change, with the time and who it was
   --by WHO           who it was, where that is not the user
   --dry-run          say what goes off and what comes on, and write nothing
-  --against OLD      count who would get something else; once for each layer
+  --against OLD      count who would get something else, and say what became of the
+                     numbers of the log; once for each layer
   --users LIST       of these people: a file, an id a line
 
 Exit status: 0 done or good, 1 not, 2 wrongly called.

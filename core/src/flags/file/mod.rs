@@ -14,6 +14,7 @@ mod members;
 mod names;
 mod nearest;
 mod node;
+mod numbers;
 mod overlay;
 mod plain;
 mod problem;
@@ -28,6 +29,7 @@ mod write;
 use super::model::Document;
 pub use nearest::did_you_mean;
 use node::Table;
+pub use numbers::renumbered;
 use problem::Findings;
 pub use problem::{Problem, Severity};
 pub use rules::advise;
@@ -182,7 +184,7 @@ pub fn read(layers: &[Layer], last: Option<LastGood<'_>>) -> Reading {
         last.map(|last| last.document),
         &mut findings,
     );
-    let between = rules::between_flags(&reading.document, &named);
+    let between = numbers::between_flags(&reading.document, &named);
     // What is wrong is shown in the text as it was found, which is not always the one that holds.
     let found: Vec<(PathBuf, &str)> = layers
         .iter()
