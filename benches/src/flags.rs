@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 pub(crate) fn run(part: &str, effort: Effort) -> Result<bool> {
     match part {
         "flag_reload" => ours::reload(effort)?,
+        ours::SPIN => ours::spin(),
         _ => match set(part)? {
             Some(set) => measure(set, effort)?,
             None => return Ok(false),
@@ -53,6 +54,8 @@ pub(crate) fn report(effort: Effort, quick: bool) -> Result<String> {
         Row::new(flag_peers::YGGDRASIL_USERS),
         Row::new(flag_peers::LAUNCHDARKLY_ON),
         Row::new(flag_peers::LAUNCHDARKLY_PERCENT),
+        Row::new(flag_peers::GROWTHBOOK_ON),
+        Row::new(flag_peers::GROWTHBOOK_PERCENT),
     ];
     let title = "A flag of 500, decided; the snapshot and the user are there";
     let mut text = report::table(title, &samples, ours::HASH, Unit::Nanoseconds, &rows)?;
@@ -79,8 +82,11 @@ fn requests(effort: Effort, quick: bool) -> Result<String> {
     let samples = Samples::collect("flag_requests", effort, quick)?;
     let rows = [
         Row::new(ours::LOAD),
+        Row::new(ours::COUNT),
+        Row::new(ours::SECOND_EACH).at_most_ns(2.0),
         Row::new(ours::SECOND).at_most_ns(2.0),
         Row::new(ours::SECOND_NAME),
+        Row::new(ours::SECOND_CURRENT_EACH),
         Row::new(ours::SECOND_CURRENT),
         Row::new(ours::SECOND_HANDLE),
         Row::new(c_abi::FLAG),
@@ -111,13 +117,29 @@ fn requests(effort: Effort, quick: bool) -> Result<String> {
             writeln!(text, "{c} − {rust}: {more:.2} ns  {verdict}")?;
         }
     }
-    if let (Some(one), Some(two)) = (samples.ns(ours::FIRST), samples.ns(ours::TWO_THREADS)) {
-        let times = 2.0 * one.median / two.median;
-        let verdict = verdict("≥ 1.9 ×", times >= 1.9);
-        writeln!(
-            text,
-            "first reads on two threads at once ÷ on one: {times:.2} × as many  {verdict}"
-        )?;
-    }
+    text.push_str(&two_threads(&samples)?);
+    Ok(text)
+}
+
+/// What two threads do, as many times as one; and what two processes do. Where the two processors of
+/// a machine are two threads of one core, nothing does twice as much.
+fn two_threads(samples: &Samples) -> Result<String> {
+    let times = |both| Some(2.0 / samples.ratio(both, ours::FIRST)?.median);
+    let mut text = String::new();
+    let (Some(threads), Some(processes)) = (times(ours::TWO_THREADS), times(ours::TWO_PROCESSES))
+    else {
+        return Ok(text);
+    };
+    let shared = threads / processes;
+    writeln!(
+        text,
+        "first reads on two threads at once ÷ on one: {threads:.2} × as many  {}",
+        verdict("≥ 1.9 ×", threads >= 1.9)
+    )?;
+    writeln!(
+        text,
+        "the same in two processes, which share nothing: {processes:.2} ×; threads ÷ processes: {shared:.2}  {}",
+        verdict("≥ 0.95", shared >= 0.95)
+    )?;
     Ok(text)
 }

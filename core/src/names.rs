@@ -33,7 +33,7 @@ impl<const MOST: usize, const PLACES: usize> Names<MOST, PLACES> {
 
     /// The number of a name, or the free place where it would stand.
     #[inline(always)]
-    fn look(&self, hash: u64, name: &str) -> Result<u16, Option<&Forever<Named>>> {
+    fn look(&self, hash: u64, name: &[u8]) -> Result<u16, Option<&Forever<Named>>> {
         let mut at = hash as usize % PLACES;
         // The table is never more than half full, so a free place ends this.
         for _ in 0..PLACES {
@@ -43,7 +43,7 @@ impl<const MOST: usize, const PLACES: usize> Names<MOST, PLACES> {
             let Some(found) = place.get() else {
                 return Err(Some(place));
             };
-            if found.hash == hash && found.name == name {
+            if found.hash == hash && is_same(found.name.as_bytes(), name) {
                 return Ok(found.number);
             }
             at = (at + 1) % PLACES;
@@ -52,8 +52,8 @@ impl<const MOST: usize, const PLACES: usize> Names<MOST, PLACES> {
     }
 
     #[inline(always)]
-    pub(crate) fn find(&self, name: &str) -> Option<u16> {
-        self.look(quick_hash(name.as_bytes()), name).ok()
+    pub(crate) fn find(&self, name: &[u8]) -> Option<u16> {
+        self.look(quick_hash(name), name).ok()
     }
 
     pub(crate) fn intern(&self, name: &str) -> Option<u16> {
@@ -63,7 +63,7 @@ impl<const MOST: usize, const PLACES: usize> Names<MOST, PLACES> {
         let hash = quick_hash(name.as_bytes());
         let mut made: Option<&'static Named> = None;
         loop {
-            let place = match self.look(hash, name) {
+            let place = match self.look(hash, name.as_bytes()) {
                 Ok(number) => return Some(number),
                 Err(place) => place?,
             };
@@ -120,6 +120,18 @@ fn quick_hash(bytes: &[u8]) -> u64 {
     fold(a ^ state, b ^ SECOND)
 }
 
+/// Equal texts. Short ones, as names are, without a call.
+#[inline(always)]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    if a.len() <= 16 {
+        return ends(a) == ends(b);
+    }
+    a == b
+}
+
 /// Up to 16 bytes as two numbers, which overlap where there are fewer.
 #[inline(always)]
 fn ends(bytes: &[u8]) -> (u64, u64) {
@@ -144,7 +156,7 @@ fn fold(a: u64, b: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_NAME, Names, quick_hash};
+    use super::{MAX_NAME, Names, is_same, quick_hash};
 
     static SMALL: Names<8, 16> = Names::new();
 
@@ -157,13 +169,27 @@ mod tests {
         for (place, number) in numbers.iter().enumerate().take(7) {
             let name = format!("name{place}");
             assert_eq!(SMALL.intern(&name), *number);
-            assert_eq!(SMALL.find(&name), *number);
+            assert_eq!(SMALL.find(name.as_bytes()), *number);
             assert_eq!(number.and_then(|n| SMALL.name(n)), Some(name.as_str()));
         }
-        assert_eq!(SMALL.find("name8"), None);
+        assert_eq!(SMALL.find(b"name8"), None);
         assert_eq!(SMALL.intern(""), None);
         assert_eq!(SMALL.intern(&"x".repeat(MAX_NAME + 1)), None);
         assert_eq!(SMALL.name(0), None);
+    }
+
+    #[test]
+    fn texts_are_the_same_only_where_all_of_their_bytes_are() {
+        for length in 0..40 {
+            let plain = vec![b'a'; length];
+            assert!(is_same(&plain, &plain.clone()));
+            assert!(!is_same(&plain, &vec![b'a'; length + 1]));
+            for at in 0..length {
+                let mut other = plain.clone();
+                other[at] = b'b';
+                assert!(!is_same(&plain, &other), "{length} {at}");
+            }
+        }
     }
 
     #[test]

@@ -308,7 +308,7 @@ impl ProfilerBuilder {
         self.clock.start();
         self.metrics.build_id = self.build_id.clone();
         self.metrics.state_dir = self.flag_files.prepare_state_dir()?;
-        let (source, look) = self.flag_files.open()?;
+        let (source, mut look) = self.flag_files.open()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let place = PROFILERS.get(number as usize).ok_or_else(|| {
             Error::new(format!(
@@ -348,7 +348,7 @@ impl ProfilerBuilder {
                 looks: source.is_some(),
                 metrics: self.metrics,
             }),
-            flags: Store::of_source(look.document),
+            flags: Store::of_source(&mut look),
             source,
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
             lost_facts: AtomicU64::new(0),

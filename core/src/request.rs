@@ -10,7 +10,7 @@ use crate::clock::{self, Scale};
 use crate::facts::{Facts, Late};
 use crate::flags::InRequest as FlagsOf;
 use crate::lane::detail::Detail;
-use crate::lane::slot::{self, Held};
+use crate::lane::slot::{self, Held, Slot};
 use crate::lane::span::{self, Span};
 use crate::lane::{Call, Past, ROOT, context, explicit, open, process, read, site};
 use crate::profile::{FactsData, Outcome, ProfileData, State};
@@ -77,7 +77,7 @@ impl Request {
             if profiler.page_may_look(process.generation) {
                 profiler.look_on_page(slot, generation);
             }
-            slot.flags.set_sequence(profiler.flags.sequence());
+            slot.flags.begin(&profiler.flags);
             let held = Held::adopt(slot, process.generation);
             Live {
                 held,
@@ -270,11 +270,10 @@ impl Request {
         self.mine().map(Live::flags)
     }
 
-    /// As [`Self::in_request`], also where a fork has left it to the parent: only to read what was
-    /// decided before.
+    /// Its slot, also where a fork has left it to the parent: only to read what was decided before.
     #[inline(always)]
-    pub(crate) fn in_any_request(&self) -> Option<FlagsOf> {
-        self.live.as_ref().map(Live::flags)
+    pub(crate) fn any_slot(&self) -> Option<&'static Slot> {
+        self.live.as_ref().map(|live| live.held.slot)
     }
 
     pub(crate) fn set(&self, late: Late<'_>) {

@@ -1,7 +1,7 @@
 //! Layers of flag files, and what stays in force when one is wrong.
 
 use ioprofiler::flags::file::{Content, LastGood, Layer, Reading, advise, native_json, read};
-use ioprofiler::flags::{BucketBy, Enabled, FlagSpec, Share};
+use ioprofiler::flags::{BucketBy, Enabled, FlagSpec, Share, Subject, compile};
 use std::sync::Arc;
 
 const DEPLOYED: &str = r#"
@@ -79,7 +79,7 @@ fn every_key_is_read() {
     assert_eq!(search.salt.as_deref(), Some("search 2026"));
     assert_eq!(search.owner.as_deref(), Some("search-team"));
     assert_eq!(search.place.line, 2);
-    let priority = search.keys.iter().find(|(key, _)| key == "priority");
+    let priority = search.keys.iter().find(|(key, _)| *key == "priority");
     assert_eq!(priority.unwrap().1.line, 13);
     // A bare value is short for `enabled`.
     assert_eq!(flag(&reading, "cart").enabled, Enabled::Off);
@@ -97,6 +97,22 @@ fn json_of_the_same_shape_says_the_same() {
     let json = read(&[Layer::new("flags.json", json)], None);
     assert_eq!(json.problems, []);
     assert_eq!(plain(&json), plain(&toml));
+}
+
+#[test]
+fn users_and_groups_may_have_it_dark() {
+    let text = "[flags.ranking]\nenabled = 0.0\nusers = { \"7\" = \"dark\" }\ngroups = { staff = \"dark\" }\n";
+    let reading = read(&layers(&[text]), None);
+    assert_eq!(reading.problems, []);
+    let json = native_json(&reading.document.flags);
+    let json = read(&[Layer::new("flags.json", json)], None);
+    assert_eq!((plain(&json), json.errors()), (plain(&reading), 0));
+    let snapshot = compile(reading.document);
+    let decided = |who: &Subject<'_>| snapshot.decide("ranking", who, false).to_string();
+    assert_eq!(decided(&Subject::user("7")), "ranking dark, user");
+    let staff = Subject::user("8").in_groups(&["staff"]);
+    assert_eq!(decided(&staff), "ranking dark, group:staff");
+    assert_eq!(decided(&Subject::user("8")), "ranking off, off");
 }
 
 /// Without the places.
@@ -121,7 +137,7 @@ fn later_files_lie_over_earlier_ones_key_by_key() {
     let enabled = search
         .keys
         .iter()
-        .find(|(key, _)| key == "enabled")
+        .find(|(key, _)| *key == "enabled")
         .unwrap();
     assert_eq!((enabled.1.file, enabled.1.line), (1, 2));
     let names: Vec<&str> = reading

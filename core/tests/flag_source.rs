@@ -3,6 +3,7 @@
 use ioprofiler::flags::source::{known_files, statuses};
 use ioprofiler::{Facts, LogEvent, Profiler};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -198,8 +199,32 @@ fn whatever_happens_to_the_file_the_last_good_one_serves() {
     }
 }
 
+/// Runs a test of this file as somebody who is not root. `false` where that cannot be done.
+fn as_nobody(test: &str) -> bool {
+    let nobody = 65_534;
+    let program = std::env::current_exe().unwrap();
+    let status = std::process::Command::new(program)
+        .args(["--exact", test])
+        .env("IOPROF_AS_NOBODY", "1")
+        .uid(nobody)
+        .gid(nobody)
+        .status();
+    match status {
+        Ok(status) => {
+            assert!(status.success(), "{test} as nobody");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
 #[test]
 fn a_permission_that_is_lost_is_said() {
+    // Root reads it all the same.
+    let is_nobody = std::env::var_os("IOPROF_AS_NOBODY").is_some();
+    if !is_nobody && as_nobody("a_permission_that_is_lost_is_said") {
+        return;
+    }
     let folder = Folder::new("permission");
     folder.write("flags.toml", ON);
     let profiler = profiler(&folder, &["flags.toml"]);
@@ -209,8 +234,7 @@ fn a_permission_that_is_lost_is_said() {
     };
     mode(0o000);
     let problems = profiler.reload_flags();
-    // Root reads it all the same.
-    if std::fs::read(folder.path("flags.toml")).is_err() {
+    if is_nobody || std::fs::read(folder.path("flags.toml")).is_err() {
         assert!(problems[0].message.contains("chmod"), "{problems:?}");
     }
     assert!(is_on(&profiler));
@@ -399,7 +423,11 @@ fn what_was_good_is_there_after_a_restart() {
     );
     folder.write("emergency.toml", "[shed]\nfrom = 7\n");
     let first = start();
+    // The start was a look.
+    assert!(first.stats().flags.looked_at > 0 && first.flags().age_ns() < 60_000_000_000);
     assert_eq!(decided(&first, "cart"), pair(false, "shed"));
+    first.reload_flags();
+    assert!(statuses(&state).unwrap()[0].looked_at > 0);
     // One flag goes wrong, then both files do, then the program is started again.
     folder.rename(
         "flags.toml",
@@ -423,7 +451,7 @@ fn what_was_good_is_there_after_a_restart() {
 
     let mode = |path: &PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&state), 0o700);
-    assert_eq!(mode(&state.join("flags/last-good.json")), 0o600);
+    assert_eq!(mode(&state.join("flags/last-good")), 0o600);
     assert_eq!(
         known_files(&state).unwrap(),
         [folder.path("flags.toml"), folder.path("emergency.toml")]
@@ -435,13 +463,32 @@ fn what_was_good_is_there_after_a_restart() {
     assert_eq!(status.errors, 2);
     assert!(status.is_running() && status.changed_at > 0 && status.looked_at > 0);
     // Nonsense in the folder is no worse than none.
-    std::fs::write(
-        state.join("flags/last-good.json"),
-        "{\"format\": 1, \"layers\": 7",
-    )
-    .unwrap();
-    let fourth = start();
-    assert_eq!(decided(&fourth, "search"), pair(false, "not_found"));
+    let kept = state.join("flags/last-good");
+    let whole = std::fs::read(&kept).unwrap();
+    for nonsense in [
+        b"{\"format\": 2, \"layers\": 7".as_slice(),
+        b"\n",
+        b"\xff\xfe\n\n",
+        &whole[..whole.len() - 1],
+        &whole
+            .iter()
+            .map(|byte| if *byte == b'=' { 0xff } else { *byte })
+            .collect::<Vec<_>>(),
+        &String::from_utf8_lossy(&whole)
+            .replace("\"bytes\":", "\"bytes\":9999")
+            .into_bytes(),
+    ] {
+        std::fs::write(&kept, nonsense).unwrap();
+        let fourth = start();
+        assert_eq!(
+            decided(&fourth, "search"),
+            pair(false, "not_found"),
+            "{}",
+            String::from_utf8_lossy(nonsense)
+        );
+    }
+    std::fs::write(&kept, &whole).unwrap();
+    assert_eq!(decided(&start(), "search"), pair(true, "on"));
 }
 
 #[test]

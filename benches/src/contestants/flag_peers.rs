@@ -1,6 +1,9 @@
 //! The peers that evaluate in process, each with 500 flags and a context made before.
 
 use crate::harness::Contestant;
+use growthbook_rust::dto::GrowthBookFeature;
+use growthbook_rust::growthbook::GrowthBook;
+use growthbook_rust::model_public::GrowthBookAttribute;
 use launchdarkly_server_sdk_evaluation as launchdarkly;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -15,6 +18,8 @@ pub(crate) const YGGDRASIL_PERCENT: &str = "yggdrasil 0.21 (Unleash), by name: 5
 pub(crate) const YGGDRASIL_USERS: &str = "yggdrasil 0.21 (Unleash), by name: 10,000 users";
 pub(crate) const LAUNCHDARKLY_ON: &str = "LaunchDarkly evaluation 2.0, flag held: on for all";
 pub(crate) const LAUNCHDARKLY_PERCENT: &str = "LaunchDarkly evaluation 2.0, flag held: 50 %";
+pub(crate) const GROWTHBOOK_ON: &str = "growthbook 0.4, by name: on for all";
+pub(crate) const GROWTHBOOK_PERCENT: &str = "growthbook 0.4, by name: 50 %";
 
 const EACH: u64 = 100;
 const USER: &str = "5020244";
@@ -22,6 +27,7 @@ const USER: &str = "5020244";
 pub(crate) fn peers() -> Vec<Contestant> {
     let mut peers = yggdrasil();
     peers.extend(launchdarkly_flags());
+    peers.extend(growthbook());
     peers
 }
 
@@ -111,4 +117,38 @@ fn launchdarkly_flags() -> Vec<Contestant> {
         })
     })
     .collect()
+}
+
+fn growthbook() -> Vec<Contestant> {
+    let feature = |number: usize| match number % 5 {
+        0 => json!({"defaultValue": true}),
+        _ => json!({"defaultValue": false, "rules": [
+            {"force": true, "coverage": 0.5, "hashAttribute": "id", "seed": format!("flag{number}")}]}),
+    };
+    let features: HashMap<String, GrowthBookFeature> = (0..500)
+        .map(|number| {
+            let feature = serde_json::from_value(feature(number)).expect("its own format");
+            (format!("flag{number}"), feature)
+        })
+        .collect();
+    let engine = Rc::new(GrowthBook {
+        forced_variations: None,
+        features,
+        attributes: None,
+        sticky_bucket_service: None,
+        saved_groups: HashMap::new(),
+    });
+    let user = GrowthBookAttribute::from(json!({"id": USER})).expect("an attribute");
+    let user = Rc::new(Some(user));
+    [(GROWTHBOOK_ON, "flag100"), (GROWTHBOOK_PERCENT, "flag101")]
+        .into_iter()
+        .map(|(row, flag)| {
+            let (engine, user) = (Rc::clone(&engine), Rc::clone(&user));
+            Contestant::new(row, EACH, move || {
+                for _ in 0..EACH {
+                    black_box(engine.check(black_box(flag), &user).on);
+                }
+            })
+        })
+        .collect()
 }

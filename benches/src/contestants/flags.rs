@@ -1,17 +1,21 @@
 //! Our flags: 500 of them, as a site has, in five kinds.
 
+use super::flags_file;
 use crate::harness::{Contestant, Effort, Result, thread_cpu_ns};
 use ioprofiler::flags::{Document, Enabled, FlagSpec, Share, Snapshot, Subject, compile, hash};
 use ioprofiler::handle::RequestHandle;
 use ioprofiler::{Facts, Flag, Profiler, Request, flags};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 /// Rows: what nobody can do without.
 pub(crate) const HASH: &str = "floor: XXH64 of 30 bytes";
 pub(crate) const LOAD: &str = "floor: an atomic load";
+pub(crate) const COUNT: &str = "floor: one and the same counter, one more";
 /// Rows: a snapshot that is held, a user whose id is hashed.
 pub(crate) const HANDLE_ON: &str = "by handle: on for all";
 pub(crate) const HANDLE_PERCENT: &str = "by handle: 50 %";
@@ -23,11 +27,14 @@ pub(crate) const CURRENT: &str = "by handle: 50 %, by whatever decides now";
 pub(crate) const EXPLAIN: &str = "explain: 3 groups, then 50 %";
 /// Rows: in a request.
 pub(crate) const SECOND: &str = "second read: explicit request, by handle";
+pub(crate) const SECOND_EACH: &str = "second read: explicit request, each of 20 flags";
 pub(crate) const SECOND_NAME: &str = "second read: explicit request, by name";
 pub(crate) const SECOND_CURRENT: &str = "second read: current request, by handle";
+pub(crate) const SECOND_CURRENT_EACH: &str = "second read: current request, each of 20 flags";
 pub(crate) const SECOND_HANDLE: &str = "second read: request and flag by number";
 pub(crate) const FIRST: &str = "first read: begin + 20 flags + finish, each flag";
 pub(crate) const TWO_THREADS: &str = "first read, on each of 2 threads";
+pub(crate) const TWO_PROCESSES: &str = "first read, while another process does the same";
 pub(crate) const EMPTY_5: &str = "begin + finish, 5 flags set";
 pub(crate) const EMPTY_5000: &str = "begin + finish, 5,000 flags set";
 pub(crate) const TWENTY: &str = "begin + 20 flags read 5 times + finish";
@@ -89,12 +96,18 @@ fn contestant(name: &str, mut decide: impl FnMut() + 'static) -> Contestant {
 
 pub(crate) fn floors() -> Vec<Contestant> {
     static WORD: AtomicU64 = AtomicU64::new(7);
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
     vec![
         contestant(HASH, || {
             black_box(hash(black_box("6f1c3a90-58cc-4372-a567-0e02b2")));
         }),
         contestant(LOAD, || {
             black_box(black_box(&WORD).load(Ordering::Acquire));
+        }),
+        contestant(COUNT, || {
+            let counter = black_box(&COUNTER);
+            let count = counter.load(Ordering::Relaxed);
+            counter.store(count.wrapping_add(1), Ordering::Relaxed);
         }),
     ]
 }
@@ -103,7 +116,7 @@ pub(crate) fn floors() -> Vec<Contestant> {
 fn held(
     name: &str,
     snapshot: &Arc<Snapshot>,
-    decide: fn(&Snapshot, &Subject<'_>) -> bool,
+    decide: impl Fn(&Snapshot, &Subject<'_>) -> bool + 'static,
 ) -> Contestant {
     let snapshot = Arc::clone(snapshot);
     let subject = Subject::user(USER);
@@ -182,15 +195,22 @@ pub(crate) fn requests() -> Vec<Contestant> {
     let request = begin(&profiler);
     request.set_user(USER);
     let by_name = request.clone();
-    let current = request.clone();
+    let (current, current_each, each) = (request.clone(), request.clone(), request.clone());
     let by_number = begin(&profiler);
     by_number.set_user(USER);
     let by_number = RequestHandle::new(by_number);
     let number = flags::FlagId::intern("flag101");
-    let (first, both, five_times) = (profiler.clone(), profiler.clone(), profiler.clone());
+    let (first, both, beside) = (profiler.clone(), profiler.clone(), profiler.clone());
     vec![
         contestant(SECOND, move || {
             black_box(black_box(&request).flag(&PERCENT));
+        }),
+        Contestant::new(SECOND_EACH, EACH, move || {
+            for _ in 0..EACH / 20 {
+                for flag in &TWENTY_FLAGS {
+                    black_box(black_box(&each).flag(flag));
+                }
+            }
         }),
         contestant(SECOND_NAME, move || {
             black_box(black_box(&by_name).flag(black_box("flag101")));
@@ -201,14 +221,23 @@ pub(crate) fn requests() -> Vec<Contestant> {
                 black_box(ioprofiler::flag(&PERCENT));
             }
         }),
+        Contestant::new(SECOND_CURRENT_EACH, EACH, move || {
+            let _entered = current_each.enter();
+            for _ in 0..EACH / 20 {
+                for flag in &TWENTY_FLAGS {
+                    black_box(ioprofiler::flag(flag));
+                }
+            }
+        }),
         contestant(SECOND_HANDLE, move || {
             black_box(black_box(by_number).decide(black_box(number), false));
         }),
         Contestant::new(FIRST, 20, move || twenty(&first, 1)),
         two_threads(both),
+        beside_a_process(beside),
         empty(EMPTY_5, 5),
         empty(EMPTY_5000, 5_000),
-        Contestant::new(TWENTY, 1, move || twenty(&five_times, 5)),
+        Contestant::new(TWENTY, 1, move || twenty(&profiler, 5)),
     ]
 }
 
@@ -221,11 +250,7 @@ fn two_threads(profiler: Profiler) -> Contestant {
                 let (profiler, start) = (profiler.clone(), Arc::clone(&start));
                 std::thread::spawn(move || {
                     start.wait();
-                    let begun = thread_cpu_ns();
-                    for _ in 0..batches {
-                        twenty(&profiler, 1);
-                    }
-                    thread_cpu_ns().saturating_sub(begun)
+                    twenties(&profiler, batches)
                 })
             })
             .collect();
@@ -234,10 +259,82 @@ fn two_threads(profiler: Profiler) -> Contestant {
     })
 }
 
+/// What two threads are compared with: two processes, which share nothing but the machine.
+fn beside_a_process(profiler: Profiler) -> Contestant {
+    Contestant::timed(TWO_PROCESSES, 20, move |batches| {
+        let _other = Spinner::start().expect("this program starts again");
+        twenties(&profiler, batches)
+    })
+}
+
+fn twenties(profiler: &Profiler, batches: u64) -> u64 {
+    let begun = thread_cpu_ns();
+    for _ in 0..batches {
+        twenty(profiler, 1);
+    }
+    thread_cpu_ns().saturating_sub(begun)
+}
+
+/// A process that makes such requests until it is dropped.
+struct Spinner(Child);
+
+impl Spinner {
+    fn start() -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--part", SPIN])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut ready = [0];
+        child
+            .stdout
+            .take()
+            .ok_or("no standard output")?
+            .read_exact(&mut ready)?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The part of this program that a [`Spinner`] runs.
+pub(crate) const SPIN: &str = "flag_spin";
+
+/// Makes requests, and says when it has begun. It ends by itself if nobody ends it.
+pub(crate) fn spin() {
+    let profiler = profiler(500);
+    twenties(&profiler, 100);
+    print!(".");
+    let _ = std::io::stdout().flush();
+    let begun = Instant::now();
+    while begun.elapsed().as_secs() < 60 {
+        twenties(&profiler, 1_000);
+    }
+}
+
 /// Reloads of 5,000 flags, and what reads take meanwhile. Prints its own lines.
 pub(crate) fn reload(effort: Effort) -> Result<()> {
-    let profiler = profiler(5_000);
     let rounds = effort.rounds.max(3) * 5;
+    println!("\nReload of 5,000 flags");
+    reload_meanwhile(rounds)?;
+    for (what, keys) in [
+        ("6 keys each, as sites have them", 6),
+        ("all 12 keys each", 12),
+    ] {
+        for name in ["flags.toml", "flags.json"] {
+            reload_file(what, name, keys, effort.rounds.clamp(3, 11))?;
+        }
+    }
+    Ok(())
+}
+
+/// Compiled and swapped, while another thread reads.
+fn reload_meanwhile(rounds: usize) -> Result<()> {
+    let profiler = profiler(5_000);
     let quiet = reads(&profiler, &AtomicBool::new(false), rounds * 20_000);
     let stop = Arc::new(AtomicBool::new(false));
     let reading = {
@@ -256,11 +353,7 @@ pub(crate) fn reload(effort: Effort) -> Result<()> {
     }
     stop.store(true, Ordering::Relaxed);
     let meanwhile = reading.join().map_err(|_| "the reading thread panicked")?;
-    let milliseconds = crate::harness::median(&compiled);
-    let reached = crate::report::verdict("≤ 20 ms", milliseconds <= 20.0);
-    println!(
-        "\nReload of 5,000 flags (compile and swap): {milliseconds:.2} ms of CPU time  {reached}"
-    );
+    say_reload("compile and swap", &compiled);
     for (what, mut nanoseconds) in [("quiet", quiet), ("while reloading", meanwhile)] {
         nanoseconds.sort_unstable();
         let at = |part: f64| {
@@ -275,6 +368,50 @@ pub(crate) fn reload(effort: Effort) -> Result<()> {
             nanoseconds.len()
         );
     }
+    Ok(())
+}
+
+fn say_reload(what: &str, milliseconds: &[f64]) {
+    let times = crate::harness::Spread::of(milliseconds.to_vec());
+    let reached = crate::report::verdict("≤ 20 ms", times.median <= 20.0);
+    println!(
+        "{what:<58}{:>26} ms of CPU time  {reached}",
+        times.to_string()
+    );
+}
+
+/// All of it: a file is replaced, looked at, read, laid over, compiled and swapped, and its last
+/// good form kept.
+fn reload_file(what: &str, name: &str, keys: usize, rounds: usize) -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("ioprofiler-benches-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let (path, fresh) = (folder.join(name), folder.join("fresh"));
+    let put = |round: usize| -> Result<usize> {
+        let text = flags_file::text(name, 5_000, keys, round);
+        std::fs::write(&fresh, &text)?;
+        std::fs::rename(&fresh, &path)?;
+        Ok(text.len())
+    };
+    put(0)?;
+    let files = [path.clone()];
+    let profiler = Profiler::builder()
+        .flags(files)
+        .state_dir(folder.join("state"))
+        .build()?;
+    let mut times = Vec::new();
+    let mut length = 0;
+    for round in 1..=rounds {
+        length = put(round)?;
+        let before = profiler.flags().snapshot().version();
+        let begun = thread_cpu_ns();
+        let problems = profiler.reload_flags();
+        times.push(thread_cpu_ns().saturating_sub(begun) as f64 / 1e6);
+        if !problems.is_empty() || profiler.flags().snapshot().version() == before {
+            return Err(format!("{name} was not taken: {problems:?}").into());
+        }
+    }
+    std::fs::remove_dir_all(&folder)?;
+    say_reload(&format!("{name} of {} KiB, {what}", length >> 10), &times);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod c_abi;
 pub(crate) mod flag_peers;
 pub(crate) mod flags;
+mod flags_file;
 pub(crate) mod floor;
 pub(crate) mod ours;
 pub(crate) mod peers;

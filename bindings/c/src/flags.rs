@@ -167,9 +167,7 @@ pub unsafe extern "C" fn ioprof_flag_decide_name(
 ) -> ioprof_decision {
     let handle = RequestHandle::from_bits(request);
     // SAFETY: the host's promise, as the header states it.
-    let quick = std::str::from_utf8(unsafe { bytes(name, length) }).ok();
-    let before = quick
-        .and_then(FlagId::find)
+    let before = FlagId::find(unsafe { bytes(name, length) })
         .and_then(|flag| handle.try_decide(flag, on_by_default != 0));
     match before {
         Some(decision) => pack(decision),

@@ -75,7 +75,7 @@ impl Own {
     /// The metric of a name, made at its first use. `made` is run then.
     #[inline]
     fn metric(&self, name: &str, kind: Kind, made: impl FnOnce()) -> Option<&'static Metric> {
-        let known = NAMES.find(name);
+        let known = NAMES.find(name.as_bytes());
         let metric = known.and_then(|number| self.metrics.get(usize::from(number))?.get());
         match metric {
             Some(metric) if metric.kind.load(Ordering::Relaxed) == kind as u8 => Some(metric),

@@ -73,7 +73,7 @@ impl Made {
         if self.heads.len() <= at {
             self.heads.resize(at + 1, Head::Absent);
         }
-        let head = rule.head(self.rules.len() as u32);
+        let head = rule.head();
         if let Some(place) = self.heads.get_mut(at) {
             *place = head;
         }
@@ -89,35 +89,31 @@ impl Rule {
             let variant = Word::intern(variant)?;
             Some(Self::packed(flag, variant, reason, dark_is_shed))
         };
-        let users: Option<Vec<_>> = spec
-            .users
-            .iter()
-            .map(|(user, variant)| Some((user.as_str().into(), decided(variant, Reason::User)?)))
-            .collect();
-        let groups: Option<Vec<(Box<str>, Packed)>> = spec
-            .groups
-            .iter()
-            .map(|(group, variant)| {
-                let packed = decided(variant, Reason::Group)?;
-                Some((
-                    group.as_str().into(),
-                    packed.with_group(Word::intern(group)?),
-                ))
-            })
-            .collect();
+        let users = boxed(spec.users.iter().map(|(user, variant)| {
+            let packed = decided(variant, Reason::User)?;
+            Some((Box::from(user.as_str()), packed))
+        }))?;
+        let groups = boxed(spec.groups.iter().map(|(group, variant)| {
+            let packed = decided(variant, Reason::Group)?.with_group(Word::intern(group)?);
+            Some((Box::from(group.as_str()), packed))
+        }))?;
+        let numbers = boxed(
+            spec.variants
+                .iter()
+                .map(|(variant, number)| Some((Word::intern(variant)?, *number))),
+        )?;
+        let data = boxed(
+            spec.data
+                .iter()
+                .map(|(variant, json)| Some((Word::intern(variant)?, Arc::from(json.as_str())))),
+        )?;
         let (all, bounds) = shares(flag, spec, dark_is_shed)?;
-        let number = |(variant, number): &(String, u32)| Some((Word::intern(variant)?, *number));
-        let numbers: Option<Vec<_>> = spec.variants.iter().map(number).collect();
-        let data = |(variant, json): &(String, String)| {
-            Some((Word::intern(variant)?, Arc::from(json.as_str())))
-        };
-        let data: Option<Vec<_>> = spec.data.iter().map(data).collect();
         Some(Self {
             flag,
             spec: place,
             locked: locked(flag, spec, shed_from),
-            users: Users::new(users?.into_iter()),
-            groups: groups?.into(),
+            users: Users::new(users),
+            groups,
             all,
             bounds,
             seed: hash(spec.salt.as_deref().unwrap_or(&spec.name)),
@@ -125,8 +121,8 @@ impl Rule {
             variants: variants(spec)?,
             dark_is_shed,
             id: spec.id,
-            numbers: numbers?.into(),
-            data: data?.into(),
+            numbers,
+            data,
         })
     }
 
@@ -151,12 +147,12 @@ impl Rule {
     }
 
     /// The quickest form that decides the same.
-    fn head(&self, place: u32) -> Head {
+    fn head(&self) -> Head {
         if let Some(locked) = self.locked {
             return Head::Fixed(locked);
         }
         if self.users.len() > 0 || !self.groups.is_empty() {
-            return Head::Rule(place);
+            return Head::Rule;
         }
         if let Some(all) = self.all {
             return Head::Fixed(all);
@@ -171,7 +167,7 @@ impl Rule {
                     by: *by,
                 }
             }
-            _ => Head::Rule(place),
+            _ => Head::Rule,
         }
     }
 }
@@ -186,6 +182,15 @@ impl From<&BucketBy> for By {
             BucketBy::Attribute(name) => Self::Attribute(name.as_str().into()),
         }
     }
+}
+
+/// All of them, or `None` where one is missing; in exactly the room that they need.
+fn boxed<T>(items: impl ExactSizeIterator<Item = Option<T>>) -> Option<Box<[T]>> {
+    let mut list = Vec::with_capacity(items.len());
+    for item in items {
+        list.push(item?);
+    }
+    Some(list.into())
 }
 
 fn locked(flag: u16, spec: &FlagSpec, shed_from: Option<u8>) -> Option<Packed> {
@@ -257,7 +262,8 @@ fn variants(spec: &FlagSpec) -> Option<Box<[Word]>> {
         .map(|(_, variant)| variant);
     let listed = spec.variants.iter().map(|(variant, _)| variant);
     let named = enabled.into_iter().chain(lists).chain(listed);
-    let mut variants = vec![Word::OFF, Word::ON, Word::DARK];
+    let mut variants = Vec::with_capacity(8);
+    variants.extend([Word::OFF, Word::ON, Word::DARK]);
     for variant in named {
         let variant = Word::intern(variant)?;
         if !variants.contains(&variant) {

@@ -107,6 +107,7 @@ impl Reason {
 pub struct Decision(Packed);
 
 impl Decision {
+    #[inline(always)]
     pub(crate) fn new(packed: Packed, default: bool) -> Self {
         if default && packed.reason().is_default() {
             let on = packed.with(State::On, Word::ON, packed.reason());
@@ -190,13 +191,15 @@ impl std::fmt::Debug for Decision {
     }
 }
 
-const VARIANT_SHIFT: u32 = 16;
-const GROUP_SHIFT: u32 = 32;
-const REASON_SHIFT: u32 = 48;
-const STATE_SHIFT: u32 = 52;
+const REASON_SHIFT: u32 = 4;
+const VARIANT_SHIFT: u32 = 8;
+const GROUP_SHIFT: u32 = 24;
+/// The flag stands at the top, below the memory's own bits: one shift leaves what entries are told
+/// apart by.
+pub(super) const FLAG_SHIFT: u32 = 45;
 
-/// A decision in one word, so that a request's memory of it is read in one load: flag, variant,
-/// group, reason, state. The highest bit is the memory's own.
+/// A decision in one word, so that a request's memory of it is read in one load: state, reason,
+/// variant, group, flag. The three highest bits are the memory's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Packed(pub(crate) u64);
 
@@ -204,10 +207,10 @@ impl Packed {
     #[inline(always)]
     pub(crate) const fn new(flag: u16, state: State, variant: Word, reason: Reason) -> Self {
         Self(
-            flag as u64
+            (flag as u64) << FLAG_SHIFT
                 | (variant.0 as u64) << VARIANT_SHIFT
                 | (reason as u64) << REASON_SHIFT
-                | (state as u64) << STATE_SHIFT,
+                | state as u64,
         )
     }
 
@@ -226,7 +229,7 @@ impl Packed {
 
     #[inline(always)]
     pub(crate) fn flag(self) -> u16 {
-        self.0 as u16
+        (self.0 >> FLAG_SHIFT) as u16
     }
 
     #[inline(always)]
@@ -245,7 +248,7 @@ impl Packed {
 
     #[inline(always)]
     pub(crate) fn state(self) -> State {
-        State::of(self.0 >> STATE_SHIFT)
+        State::of(self.0)
     }
 }
 
@@ -263,7 +266,7 @@ mod tests {
                 assert_eq!(packed.variant(), Word::DARK);
                 assert_eq!(packed.reason(), reason);
                 assert_eq!(packed.group(), Word::ON);
-                assert_eq!(packed.0 >> 63, 0, "the highest bit is free");
+                assert_eq!(packed.0 >> 61, 0, "the highest bits are free");
             }
         }
     }

@@ -11,7 +11,7 @@ use super::subject::{Subject, Unit};
 /// What most flags are, in one small place, found by the flag's number.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Head {
-    /// No file names it.
+    /// No file names the flag.
     #[default]
     Absent,
     /// The same for all.
@@ -23,8 +23,8 @@ pub(crate) enum Head {
         variant: Word,
         by: ById,
     },
-    /// The rule at this place.
-    Rule(u32),
+    /// It has a rule.
+    Rule,
 }
 
 /// Units that every request may have.
@@ -149,26 +149,29 @@ impl Rule {
 }
 
 impl Head {
-    /// `Err` with the place of the rule that is to be looked at.
+    /// `None` where its rule is to be looked at.
     #[inline(always)]
-    pub(crate) fn decide(&self, flag: u16, who: &Subject<'_>) -> Result<Packed, u32> {
-        match *self {
-            Self::Fixed(decided) => Ok(decided),
-            Self::Share {
-                seed,
-                below,
-                variant,
-                by,
-            } => Ok(match by.of(who) {
-                Some(unit) if bucket_of(unit.hash, seed) < below => {
-                    Packed::new(flag, State::On, variant, Reason::Percent)
-                }
-                Some(_) => Packed::off(flag, Reason::Off),
-                None => Packed::off(flag, Reason::NoUnit),
-            }),
-            Self::Absent => Ok(Packed::off(flag, Reason::NotFound)),
-            Self::Rule(place) => Err(place),
+    pub(crate) fn decide(&self, flag: u16, who: &Subject<'_>) -> Option<Packed> {
+        // One after the other: a jump by a table costs more than both comparisons.
+        if let Self::Fixed(decided) = *self {
+            return Some(decided);
         }
+        let Self::Share {
+            seed,
+            below,
+            variant,
+            by,
+        } = *self
+        else {
+            return None;
+        };
+        Some(match by.of(who) {
+            Some(unit) if bucket_of(unit.hash, seed) < below => {
+                Packed::new(flag, State::On, variant, Reason::Percent)
+            }
+            Some(_) => Packed::off(flag, Reason::Off),
+            None => Packed::off(flag, Reason::NoUnit),
+        })
     }
 }
 
@@ -182,8 +185,7 @@ pub(crate) struct Users {
 
 impl Users {
     /// Where an id stands twice, the last one holds.
-    pub(crate) fn new(listed: impl Iterator<Item = (Box<str>, Packed)>) -> Self {
-        let texts: Box<[(Box<str>, Packed)]> = listed.collect();
+    pub(crate) fn new(texts: Box<[(Box<str>, Packed)]>) -> Self {
         if texts.is_empty() {
             return Self::default();
         }

@@ -179,7 +179,7 @@ impl Explained<'_> {
         let Some(spec) = self.snapshot.spec(self.flag) else {
             return String::new();
         };
-        let of_key = spec.keys.iter().find(|(name, _)| name == key);
+        let of_key = spec.keys.iter().find(|(name, _)| *name == key);
         let place = of_key.map_or(spec.place, |(_, place)| *place);
         match document.files.get(place.file as usize) {
             Some(file) if place.line != 0 => format!(" ({file}:{})", place.line),

@@ -56,11 +56,12 @@ impl FlagId {
         Self(names::flag_in_code(name).unwrap_or(0))
     }
 
-    /// The number of a name that has one already. It calls nothing of the system.
+    /// The number of a name that has one already. It calls nothing of the system. Bytes that are no
+    /// UTF-8 name none.
     #[inline]
     #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        names::find_flag(name).map(Self)
+    pub fn find(name: impl AsRef<[u8]>) -> Option<Self> {
+        names::find_flag(name.as_ref()).map(Self)
     }
 
     /// From a number that a binding kept. Any number is allowed.
@@ -97,8 +98,13 @@ mod sealed {
 /// What can name a flag: a [`Flag`], a [`FlagId`], or a name, which is looked up at every call
 /// (some nanoseconds more).
 pub trait AsFlag: sealed::Sealed + Copy {
+    /// Its number, given now if it has none yet.
     #[doc(hidden)]
     fn as_flag(&self) -> u16;
+
+    /// Its number if it has one, else 0, which nothing was ever decided about.
+    #[doc(hidden)]
+    fn known(&self) -> u16;
 }
 
 impl AsFlag for &Flag {
@@ -109,11 +115,21 @@ impl AsFlag for &Flag {
             number => number,
         }
     }
+
+    #[inline(always)]
+    fn known(&self) -> u16 {
+        self.number.load(Ordering::Relaxed)
+    }
 }
 
 impl AsFlag for FlagId {
     #[inline(always)]
     fn as_flag(&self) -> u16 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn known(&self) -> u16 {
         self.0
     }
 }
@@ -123,11 +139,21 @@ impl AsFlag for &str {
     fn as_flag(&self) -> u16 {
         names::flag_in_code(self).unwrap_or(0)
     }
+
+    #[inline]
+    fn known(&self) -> u16 {
+        names::find_flag(self.as_bytes()).unwrap_or(0)
+    }
 }
 
 impl AsFlag for &String {
     #[inline]
     fn as_flag(&self) -> u16 {
         self.as_str().as_flag()
+    }
+
+    #[inline]
+    fn known(&self) -> u16 {
+        self.as_str().known()
     }
 }

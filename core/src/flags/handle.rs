@@ -3,7 +3,6 @@
 use super::dark::{self, DarkEnd};
 use super::decision::{Decision, State};
 use super::flag::FlagId;
-use super::in_request::InRequest;
 use super::subject::Subject;
 use crate::handle::{RequestHandle, Site, SpanHandle};
 use crate::profile::Outcome;
@@ -28,8 +27,7 @@ impl RequestHandle {
     #[must_use]
     pub fn try_decide(self, flag: FlagId, default: bool) -> Option<Decision> {
         let slot = self.same_slot()?;
-        let profiler = Shared::of_slot(slot)?;
-        let (decided, entry) = InRequest { slot, profiler }.remembered(flag.0)?;
+        let (decided, entry) = slot.flags.remembered(flag.0)?;
         // Nobody holds the request here: what was read is its own only if it is still there.
         if slot.generation() != self.generation() {
             return None;

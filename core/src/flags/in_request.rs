@@ -2,8 +2,8 @@
 
 use super::decision::{Decision, Packed, Reason, State};
 use super::facts::Other;
-use super::memo::{Entry, Memo};
-use super::published::{PINNED_FOR, Published};
+use super::memo::Memo;
+use super::published::{self, PINNED_FOR, Published};
 use super::snapshot::Snapshot;
 use super::subject::{Subject, Unit};
 use super::{Explanation, Exposure, FlagsData, explain};
@@ -29,27 +29,14 @@ pub(crate) struct InRequest {
 impl InRequest {
     /// What a flag is for the request's own subject.
     pub(crate) fn resolve(self, flag: u16) -> Packed {
-        self.ask(flag).unwrap_or_else(|| self.resolve_slowly(flag))
-    }
-
-    /// What was decided before, counted once more.
-    #[inline(always)]
-    pub(crate) fn ask(self, flag: u16) -> Option<Packed> {
-        let (decided, entry) = self.remembered(flag)?;
-        entry.count();
-        Some(decided)
-    }
-
-    /// What was decided before, where nothing newer came that could change it.
-    #[inline(always)]
-    pub(crate) fn remembered(self, flag: u16) -> Option<(Packed, &'static Entry)> {
-        let memo = &self.slot.flags;
-        let found = memo.find(flag)?;
-        (memo.sequence() == self.profiler.flags.sequence()).then_some(found)
+        let before = self.slot.flags.ask(flag);
+        before.unwrap_or_else(|| self.resolve_slowly(flag))
     }
 
     #[inline(never)]
     fn resolve_slowly(self, flag: u16) -> Packed {
+        // Before the publication is read: what is published in between must be seen next time.
+        let changes = published::changes();
         let published = self.profiler.flags.load();
         if flag == 0 {
             return Packed::off(0, Reason::NotFound);
@@ -59,6 +46,9 @@ impl InRequest {
         };
         let snapshot = self.pinned(&published, &mut facts);
         let memo = &self.slot.flags;
+        if memo.sequence() == published.sequence {
+            memo.set_checked(changes);
+        }
         if let Some((decided, entry)) = memo.find(flag) {
             entry.count();
             return decided;

@@ -5,15 +5,17 @@
 //! whole. Who writes holds the lock of the slot's facts. Like lanes, tables are never freed, so a
 //! reader that comes too late reads an old word and finds by the slot's generation that it did.
 
-use super::decision::Packed;
+use super::decision::{FLAG_SHIFT, Packed};
+use super::published::{self, Store};
 use crate::fork::Forever;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Decisions that lie in the slot.
-const INLINE: usize = 16;
+const INLINE: usize = 32;
 /// Sizes of the further tables.
 const FURTHER: [usize; 3] = [64, 512, 4_096];
-/// A decision lies at most so far from where its number says.
+/// A decision lies in one of so many places from where its number says; in the slot in one of
+/// half as many, which are one line of the processor's memory.
 const WINDOW: usize = 8;
 /// It was decided again since: no answer, but still an exposure.
 const PAST: u64 = 1 << 63;
@@ -21,10 +23,20 @@ const PAST: u64 = 1 << 63;
 const OPEN: u64 = 1 << 62;
 /// In every word, so that a free entry is no flag's.
 const KEPT: u64 = 1 << 61;
-/// What tells entries apart.
-const KEY: u64 = PAST | OPEN | KEPT | 0xffff;
 /// The memory's own part of a word.
 const MARKS: u64 = PAST | OPEN | KEPT;
+
+/// What tells entries apart: marks and flag.
+#[inline(always)]
+const fn key_of(word: u64) -> u32 {
+    (word >> FLAG_SHIFT) as u32
+}
+
+/// That of a flag's entry with these marks.
+#[inline(always)]
+const fn key(flag: u16, marks: u64) -> u32 {
+    flag as u32 | key_of(marks)
+}
 
 /// One decision.
 #[derive(Debug, Default)]
@@ -48,7 +60,6 @@ impl Entry {
 
     fn clear(&self) {
         self.word.store(0, Ordering::Relaxed);
-        self.count.store(0, Ordering::Relaxed);
     }
 }
 
@@ -61,6 +72,8 @@ struct Table {
 pub(crate) struct Memo {
     /// Which publication the request decides by.
     sequence: AtomicU64,
+    /// [`published::changes`], when that was last found to be the newest one of its profiler.
+    checked: AtomicU64,
     first: [Entry; INLINE],
     /// How many decisions there are, in all tables.
     used: AtomicU32,
@@ -82,11 +95,59 @@ impl Memo {
     pub(crate) fn new() -> Self {
         Self {
             sequence: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
             first: std::array::from_fn(|_| Entry::default()),
             used: AtomicU32::new(0),
             any_past: AtomicBool::new(false),
             further: [const { Forever::empty() }; FURTHER.len()],
         }
+    }
+
+    /// A request begins: it decides by what is published now.
+    #[inline(always)]
+    pub(crate) fn begin(&self, store: &Store) {
+        // In this order, so that what is published in between is seen at the first read.
+        self.set_checked(published::changes());
+        self.set_sequence(store.sequence());
+    }
+
+    /// What was decided about a flag, counted once more: if it lies in its first place, and nothing
+    /// was published since that could change it. This is what nearly all reads are, and all that is
+    /// inlined of one.
+    #[inline(always)]
+    pub(crate) fn ask_first(&self, flag: u16) -> Option<Packed> {
+        let entry = self.first.get(usize::from(flag) % INLINE)?;
+        let word = entry.word.load(Ordering::Acquire);
+        if key_of(word) != key(flag, KEPT) || !self.is_newest() {
+            return None;
+        }
+        entry.count();
+        Some(Packed(word & !MARKS))
+    }
+
+    /// As [`Self::ask_first`], wherever it lies.
+    pub(crate) fn ask(&self, flag: u16) -> Option<Packed> {
+        let (decided, entry) = self.remembered(flag)?;
+        entry.count();
+        Some(decided)
+    }
+
+    /// What was decided about a flag, if nothing was published since that could change it.
+    #[inline(always)]
+    pub(crate) fn remembered(&self, flag: u16) -> Option<(Packed, &Entry)> {
+        let found = self.find(flag)?;
+        self.is_newest().then_some(found)
+    }
+
+    #[inline(always)]
+    fn is_newest(&self) -> bool {
+        self.checked.load(Ordering::Relaxed) == published::changes()
+    }
+
+    /// At this count of changes, what the request decides by was the newest.
+    #[inline(always)]
+    pub(crate) fn set_checked(&self, changes: u64) {
+        self.checked.store(changes, Ordering::Relaxed);
     }
 
     #[inline(always)]
@@ -102,38 +163,28 @@ impl Memo {
     /// What was decided about a flag, and holds.
     #[inline(always)]
     pub(crate) fn find(&self, flag: u16) -> Option<(Packed, &Entry)> {
-        self.find_key(u64::from(flag) | KEPT)
-    }
-
-    /// What was decided about a flag, and is to be decided again.
-    pub(crate) fn find_open(&self, flag: u16) -> Option<(Packed, &Entry)> {
-        self.find_key(u64::from(flag) | KEPT | OPEN)
-    }
-
-    #[inline(always)]
-    fn find_key(&self, key: u64) -> Option<(Packed, &Entry)> {
-        let entry = self.first.get(key as usize % INLINE)?;
+        let key = key(flag, KEPT);
+        let entry = self.first.get(usize::from(flag) % INLINE)?;
         let word = entry.word.load(Ordering::Acquire);
-        if word & KEY == key {
+        if key_of(word) == key {
             return Some((Packed(word & !MARKS), entry));
-        }
-        if word == 0 {
-            return None;
         }
         self.find_further(key)
     }
 
+    /// What was decided about a flag, and is to be decided again.
+    pub(crate) fn find_open(&self, flag: u16) -> Option<(Packed, &Entry)> {
+        self.find_further(key(flag, KEPT | OPEN))
+    }
+
     #[inline(never)]
-    fn find_further(&self, key: u64) -> Option<(Packed, &Entry)> {
-        for entries in self.tables() {
-            for entry in window(entries, key) {
-                let word = entry.word.load(Ordering::Acquire);
-                if word & KEY == key {
-                    return Some((Packed(word & !MARKS), entry));
-                }
-                if word == 0 {
-                    return None;
-                }
+    fn find_further(&self, key: u32) -> Option<(Packed, &Entry)> {
+        if let Ok(found) = look(&self.first, key) {
+            return found;
+        }
+        for table in self.further.iter().map_while(Forever::get) {
+            if let Ok(found) = look(&table.entries, key) {
+                return found;
             }
         }
         None
@@ -148,7 +199,7 @@ impl Memo {
     /// caller holds the lock of the slot's facts, and has not found the flag.
     pub(crate) fn insert(&self, decided: Packed, open: bool) -> bool {
         let word = decided.0 | KEPT | if open { OPEN } else { 0 };
-        let key = word & KEY;
+        let key = key_of(word);
         if self.any_past.load(Ordering::Relaxed) && self.goes_on(word) {
             return true;
         }
@@ -193,7 +244,7 @@ impl Memo {
     fn goes_on(&self, word: u64) -> bool {
         let before = self.tables().find_map(|entries| {
             let same = |entry: &&Entry| entry.word.load(Ordering::Relaxed) == word | PAST;
-            window(entries, word).find(same)
+            window(entries, key_of(word)).find(same)
         });
         if let Some(entry) = before {
             entry.count();
@@ -254,11 +305,32 @@ impl Memo {
     }
 }
 
+/// Looks in one table; `Err` where it may be in the next one.
+#[inline(always)]
+fn look(entries: &[Entry], key: u32) -> Result<Option<(Packed, &Entry)>, ()> {
+    for entry in window(entries, key) {
+        let word = entry.word.load(Ordering::Acquire);
+        if key_of(word) == key {
+            return Ok(Some((Packed(word & !MARKS), entry)));
+        }
+        if word == 0 {
+            return Ok(None);
+        }
+    }
+    Err(())
+}
+
 /// Where a flag's decision may lie in a table.
-fn window(entries: &[Entry], key: u64) -> impl Iterator<Item = &Entry> {
+#[inline]
+fn window(entries: &[Entry], key: u32) -> impl Iterator<Item = &Entry> {
     let mask = entries.len() - 1;
     let start = key as usize & 0xffff;
-    (0..WINDOW).filter_map(move |offset| entries.get((start + offset) & mask))
+    let places = if entries.len() == INLINE {
+        WINDOW / 2
+    } else {
+        WINDOW
+    };
+    (0..places).filter_map(move |offset| entries.get((start ^ offset) & mask))
 }
 
 #[cfg(test)]
@@ -319,7 +391,7 @@ mod tests {
     fn a_full_memo_says_so() {
         let memo = Memo::new();
         let kept = (1..=u16::MAX).filter(|flag| memo.insert(packed(*flag, Reason::On), false));
-        assert_eq!(kept.count(), 16 + 64 + 512 + 4_096);
+        assert_eq!(kept.count(), 32 + 64 + 512 + 4_096);
     }
 
     #[test]

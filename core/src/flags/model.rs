@@ -102,7 +102,7 @@ pub struct FlagSpec {
     /// Where the flag is first written.
     pub place: Place,
     /// Where each of its keys got the value that holds.
-    pub keys: Vec<(String, Place)>,
+    pub keys: Vec<(&'static str, Place)>,
 }
 
 impl FlagSpec {
@@ -113,6 +113,54 @@ impl FlagSpec {
             name: name.into(),
             ..Self::default()
         }
+    }
+
+    /// Where it stands in its file is no difference.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        // All of them by name, so that a new one cannot be forgotten.
+        let Self {
+            name,
+            description,
+            owner,
+            enabled,
+            groups,
+            users,
+            dark,
+            bucket_by,
+            id,
+            variants,
+            data,
+            priority,
+            expires,
+            salt,
+            broken,
+            place: _,
+            keys: _,
+        } = self;
+        let decides = (
+            enabled, groups, users, dark, bucket_by, salt, priority, broken,
+        );
+        let logged = (id, variants, data);
+        let told = (name, description, owner, expires);
+        decides
+            == (
+                &other.enabled,
+                &other.groups,
+                &other.users,
+                &other.dark,
+                &other.bucket_by,
+                &other.salt,
+                &other.priority,
+                &other.broken,
+            )
+            && logged == (&other.id, &other.variants, &other.data)
+            && told
+                == (
+                    &other.name,
+                    &other.description,
+                    &other.owner,
+                    &other.expires,
+                )
     }
 }
 

@@ -29,12 +29,12 @@ pub(crate) fn intern_flag(name: &str) -> Option<u16> {
 /// The number of a flag that code names.
 #[inline(always)]
 pub(crate) fn flag_in_code(name: &str) -> Option<u16> {
-    FLAGS.find(name).or_else(|| unknown_flag(name))
+    find_flag(name.as_bytes()).or_else(|| unknown_flag(name))
 }
 
-/// The number of a flag that has one.
+/// The number of a flag that has one. Bytes that are no text are no flag's name.
 #[inline(always)]
-pub(crate) fn find_flag(name: &str) -> Option<u16> {
+pub(crate) fn find_flag(name: &[u8]) -> Option<u16> {
     FLAGS.find(name)
 }
 
@@ -71,7 +71,7 @@ impl Word {
 
     /// The word's number, if it has one.
     pub(crate) fn find(word: &str) -> Option<Self> {
-        Self::common(word).or_else(|| WORDS.find(word).map(Self))
+        Self::common(word).or_else(|| WORDS.find(word.as_bytes()).map(Self))
     }
 
     fn common(word: &str) -> Option<Self> {

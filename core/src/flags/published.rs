@@ -16,6 +16,19 @@ pub(crate) const PINNED_FOR: u64 = 60_000_000_000;
 /// the newest.
 const MOST_EARLIER: usize = 16;
 
+/// On lines of its own, as [`Store`] is.
+#[repr(align(128))]
+struct Changes(AtomicU64);
+
+static CHANGES: Changes = Changes(AtomicU64::new(0));
+
+/// Publications of all profilers of this process. While it stays the same, so does what any of them
+/// has published: the one number that a request compares at each read of a flag.
+#[inline(always)]
+pub(crate) fn changes() -> u64 {
+    CHANGES.0.load(Ordering::Acquire)
+}
+
 /// One publication.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
@@ -131,10 +144,15 @@ impl Store {
         let before = self
             .current
             .rcu(|published| published.next(Arc::clone(&snapshot), now));
-        // Two publishers may come here in either order: the number only grows.
-        let sequence = self.current.load().sequence;
-        self.sequence.fetch_max(sequence, Ordering::AcqRel);
+        self.announce(self.current.load().sequence);
         Arc::clone(&before.snapshot)
+    }
+
+    /// Requests that begin from now on decide by it, and those in flight see that there is
+    /// something newer. Two publishers may come here in either order: the number only grows.
+    fn announce(&self, sequence: u64) {
+        self.sequence.fetch_max(sequence, Ordering::AcqRel);
+        CHANGES.0.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The source was looked at just now; what no request can need any more is let go.
@@ -143,8 +161,9 @@ impl Store {
         self.looked_at.store(now, Ordering::Relaxed);
         let published = self.current.load();
         // In a child whose parent forked while it published, nobody else catches up.
-        self.sequence
-            .fetch_max(published.sequence, Ordering::AcqRel);
+        if self.sequence() < published.sequence {
+            self.announce(published.sequence);
+        }
         if published.kept(now).len() < published.earlier.len() {
             drop(published);
             self.current.rcu(|published| Published {

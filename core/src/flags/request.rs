@@ -20,7 +20,7 @@ impl Request {
     #[inline]
     #[must_use]
     pub fn flag(&self, flag: impl AsFlag) -> bool {
-        self.resolve(flag.as_flag()).state() == State::On
+        self.resolve(flag).state() == State::On
     }
 
     /// As [`Request::flag`]; `default` answers where the flag is not found or broken.
@@ -40,13 +40,14 @@ impl Request {
     #[inline]
     #[must_use]
     pub fn decide(&self, flag: impl AsFlag, default: bool) -> Decision {
-        Decision::new(self.resolve(flag.as_flag()), default)
+        Decision::new(self.resolve(flag), default)
     }
 
     #[inline(always)]
-    fn resolve(&self, flag: u16) -> Packed {
-        let before = self.in_any_request().and_then(|place| place.ask(flag));
-        before.unwrap_or_else(|| self.resolve_slowly(flag))
+    fn resolve(&self, flag: impl AsFlag) -> Packed {
+        let slot = self.any_slot();
+        let before = slot.and_then(|slot| slot.flags.ask_first(flag.known()));
+        before.unwrap_or_else(|| self.resolve_slowly(flag.as_flag()))
     }
 
     #[inline(never)]
@@ -78,7 +79,7 @@ impl Request {
     /// The data that the file gives the variant which the flag is in, as JSON.
     #[must_use]
     pub fn flag_data(&self, flag: impl AsFlag) -> Option<Arc<str>> {
-        let decided = self.resolve(flag.as_flag());
+        let decided = self.resolve(flag);
         match self.in_request() {
             Some(place) => place.data(decided),
             None => outside_flags()?.data(Decision::new(decided, false)),
@@ -105,7 +106,7 @@ impl Request {
     /// request.dark("new_search", || search_new());
     /// ```
     pub fn dark<R: DarkResult>(&self, flag: impl AsFlag, work: impl FnOnce() -> R) -> bool {
-        let decided = self.resolve(flag.as_flag());
+        let decided = self.resolve(flag);
         if decided.state() != State::Dark {
             return false;
         }
@@ -119,7 +120,7 @@ impl Request {
     where
         F::Output: DarkResult,
     {
-        let decided = self.resolve(flag.as_flag());
+        let decided = self.resolve(flag);
         let profiler = self.in_request().map(|place| place.profiler);
         let work = (decided.state() == State::Dark).then_some(work);
         DarkFuture::new(self, profiler, decided.flag(), work)
@@ -164,19 +165,14 @@ impl Request {
     }
 }
 
-/// The request that this thread or future is in, or was in before a fork. Whoever entered it holds
-/// it.
-#[inline(always)]
-fn current_of_any() -> Option<InRequest> {
-    let slot = context::with(|now| now.slot.get())?;
-    let profiler = Shared::of_slot(slot)?;
-    Some(InRequest { slot, profiler })
-}
-
 /// The request that this thread or future is in.
 fn current() -> Option<InRequest> {
-    let is_ours = context::with(|now| now.fork.get() == crate::fork::generation());
-    current_of_any().filter(|_| is_ours)
+    let now = context::with(|now| {
+        (now.fork.get() == crate::fork::generation()).then_some(now.slot.get())
+    });
+    let slot = now.flatten()?;
+    let profiler = Shared::of_slot(slot)?;
+    Some(InRequest { slot, profiler })
 }
 
 /// Outside a request the flags of the first profiler that has any decide, about nobody: what is
@@ -197,9 +193,11 @@ fn outside_flags() -> Option<Flags> {
 }
 
 #[inline(always)]
-fn resolve_current(flag: u16) -> Packed {
-    let before = current_of_any().and_then(|place| place.ask(flag));
-    before.unwrap_or_else(|| resolve_current_slowly(flag))
+fn resolve_current(flag: impl AsFlag) -> Packed {
+    // Also one that a fork has left to the parent: whoever entered it holds it.
+    let slot = context::with(|now| now.slot.get());
+    let before = slot.and_then(|slot| slot.flags.ask_first(flag.known()));
+    before.unwrap_or_else(|| resolve_current_slowly(flag.as_flag()))
 }
 
 #[inline(never)]
@@ -216,7 +214,7 @@ fn resolve_current_slowly(flag: u16) -> Packed {
 #[inline]
 #[must_use]
 pub fn flag(flag: impl AsFlag) -> bool {
-    resolve_current(flag.as_flag()).state() == State::On
+    resolve_current(flag).state() == State::On
 }
 
 /// As [`flag()`]; `default` answers where the flag is not found or broken.
@@ -236,7 +234,7 @@ pub fn variant(flag: impl AsFlag) -> &'static str {
 #[inline]
 #[must_use]
 pub fn decide(flag: impl AsFlag, default: bool) -> Decision {
-    Decision::new(resolve_current(flag.as_flag()), default)
+    Decision::new(resolve_current(flag), default)
 }
 
 /// As [`decide()`], for somebody else.

@@ -85,10 +85,12 @@ impl Snapshot {
     }
 
     /// Decides about a subject. `default` answers where the flag is not found or broken.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn decide(&self, flag: impl AsFlag, who: &Subject<'_>, default: bool) -> Decision {
-        Decision::new(self.resolve(flag.as_flag(), who), default)
+        let known = self.resolve_known(flag.known(), who);
+        let decided = known.unwrap_or_else(|| self.by_rule(flag.as_flag(), who));
+        Decision::new(decided, default)
     }
 
     /// Each step of a decision.
@@ -97,22 +99,25 @@ impl Snapshot {
         explain::explain(self, flag.as_flag(), who)
     }
 
-    #[inline(always)]
     pub(crate) fn resolve(&self, flag: u16, who: &Subject<'_>) -> Packed {
-        let head = self.heads.get(usize::from(flag)).unwrap_or(&Head::Absent);
+        let known = self.resolve_known(flag, who);
+        known.unwrap_or_else(|| self.by_rule(flag, who))
+    }
+
+    /// What needs no rule.
+    #[inline(always)]
+    fn resolve_known(&self, flag: u16, who: &Subject<'_>) -> Option<Packed> {
+        let head = self.heads.get(usize::from(flag))?;
         if !who.overrides.is_empty() {
-            return self.by_rule(flag, self.rule(flag), who);
+            return None;
         }
-        match head.decide(flag, who) {
-            Ok(decided) => decided,
-            Err(place) => self.by_rule(flag, self.rules.get(place as usize), who),
-        }
+        head.decide(flag, who)
     }
 
     #[inline(never)]
-    fn by_rule(&self, flag: u16, rule: Option<&Rule>, who: &Subject<'_>) -> Packed {
+    fn by_rule(&self, flag: u16, who: &Subject<'_>) -> Packed {
         let not_found = Packed::off(flag, Reason::NotFound);
-        rule.map_or(not_found, |rule| rule.decide(who))
+        self.rule(flag).map_or(not_found, |rule| rule.decide(who))
     }
 
     pub(crate) fn rule(&self, flag: u16) -> Option<&Rule> {
@@ -160,23 +165,25 @@ impl Snapshot {
     /// What is different in a newer snapshot, by name.
     #[must_use]
     pub fn changes<'a>(&'a self, newer: &'a Self) -> Vec<Change<'a>> {
-        let by_name = |snapshot: &'a Self| -> HashMap<&'a str, &'a FlagSpec> {
-            let flags = snapshot.document.flags.iter();
-            flags.map(|flag| (flag.name.as_str(), flag)).collect()
-        };
-        let (before, after) = (by_name(self), by_name(newer));
-        let mut names: Vec<&str> = before.keys().chain(after.keys()).copied().collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-            .into_iter()
-            .map(|flag| Change {
-                flag,
-                before: before.get(flag).copied(),
-                after: after.get(flag).copied(),
-            })
-            .filter(Change::is_one)
-            .collect()
+        let (before, after) = (&self.document.flags, &newer.document.flags);
+        // Nearly all of them stand where they stood, and are what they were.
+        let same = before.iter().zip(after);
+        let same = same
+            .take_while(|(one, other)| one.name == other.name)
+            .count();
+        let pairs = before.iter().zip(after).take(same);
+        let mut changes: Vec<Change<'a>> = pairs
+            .map(|(before, after)| Change::of(Some(before), Some(after)))
+            .collect();
+        let rest = |flags: &'a [FlagSpec]| flags.iter().skip(same);
+        let mut gone: HashMap<&str, &FlagSpec> = rest(before)
+            .map(|flag| (flag.name.as_str(), flag))
+            .collect();
+        changes.extend(rest(after).map(|flag| Change::of(gone.remove(&*flag.name), Some(flag))));
+        changes.extend(gone.into_values().map(|flag| Change::of(Some(flag), None)));
+        changes.retain(Change::is_one);
+        changes.sort_unstable_by_key(|change| change.flag);
+        changes
     }
 }
 
@@ -192,17 +199,19 @@ pub struct Change<'a> {
     pub after: Option<&'a FlagSpec>,
 }
 
-impl Change<'_> {
-    /// Where it stands in its file is no difference.
+impl<'a> Change<'a> {
+    fn of(before: Option<&'a FlagSpec>, after: Option<&'a FlagSpec>) -> Self {
+        Self {
+            flag: before.or(after).map_or("", |flag| &flag.name),
+            before,
+            after,
+        }
+    }
+
     fn is_one(&self) -> bool {
-        let (Some(before), Some(after)) = (self.before, self.after) else {
-            return true;
-        };
-        let elsewhere = FlagSpec {
-            place: before.place,
-            keys: before.keys.clone(),
-            ..after.clone()
-        };
-        elsewhere != *before
+        match (self.before, self.after) {
+            (Some(before), Some(after)) => !before.says_the_same(after),
+            _ => true,
+        }
     }
 }

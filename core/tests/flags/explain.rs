@@ -74,7 +74,7 @@ fn files_and_lines_are_named() {
     let mut document = document([flag("f").killed(), flag("g").priority(8)]);
     document.files = vec!["flags.toml".to_owned(), "emergency.toml".to_owned()];
     document.flags[0].place = Place::new(0, 12);
-    document.flags[0].keys = vec![("enabled".to_owned(), Place::new(1, 3))];
+    document.flags[0].keys = vec![("enabled", Place::new(1, 3))];
     let mut shed = Shed::from(7);
     shed.why = Some("db_shard02 is melting".to_owned());
     document.shed = Some(shed);

@@ -146,6 +146,44 @@ fn a_request_decides_by_the_flags_it_began_with() {
 }
 
 #[test]
+fn what_another_profiler_publishes_changes_nothing() {
+    let ours = with([flag("apart").all("on")]);
+    let request = begin(&ours);
+    assert!(request.flag("apart"));
+    let theirs = with([flag("apart").killed()]);
+    assert!(request.flag("apart") && !begin(&theirs).flag("apart"));
+    ours.set_flags(snapshot([flag("apart").killed()]));
+    assert!(request.flag("apart"), "it began before");
+    theirs.set_flags(snapshot([]));
+    assert!(request.flag("apart") && !begin(&ours).flag("apart"));
+    request.refresh_flags();
+    assert!(!request.flag("apart"));
+    assert_eq!(
+        exposures(&request.finish(200, 0)),
+        ["apart on, on, 4 past", "apart off, killed, 1"]
+    );
+}
+
+#[test]
+fn however_many_flags_a_request_reads_each_counts_exactly() {
+    let names: Vec<String> = (0..300).map(|number| format!("many{number}")).collect();
+    let profiler = with(names.iter().map(|name| flag(name).all("on")));
+    let request = begin(&profiler);
+    let other = with([flag("apart").all("on")]);
+    for round in 0..4 {
+        assert!(names.iter().all(|name| request.flag(name)), "{round}");
+        // Sends the next reads the long way.
+        other.set_flags(snapshot([]));
+        request.run(|| assert!(names.iter().all(ioprofiler::flag), "{round}"));
+    }
+    let expected: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name} on, on, 8"))
+        .collect();
+    assert_eq!(exposures(&request.finish(200, 0)), expected);
+}
+
+#[test]
 fn refresh_takes_the_newest() {
     let profiler = with([flag("refreshed").all("on"), flag("same").all("on")]);
     let request = begin(&profiler);

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -460,6 +460,67 @@ fn host_that_shares_a_file() {
         }
     }
     assert!(profiler.shutdown(LONG));
+}
+
+/// Forks.
+fn many() -> u32 {
+    if std::env::var_os("IOPROF_LONG").is_some() {
+        10_000
+    } else {
+        500
+    }
+}
+
+/// At whatever point its threads are stopped by the fork: while they wake each other, and while
+/// threads of the host's contend for locks of its own, whose waiters stand in a table that all
+/// `parking_lot` locks of a process share.
+#[test]
+fn children_of_a_busy_parent_write_their_own_lines() {
+    let folder = Folder::new();
+    // Some logs, because each has a lock.
+    let logs = (0..8).map(|number| folder.path(&format!("log{number}")));
+    let logs = logs.map(|path| AccessLog::file(path, format()));
+    let builder = logs.fold(Profiler::builder(), |builder, log| builder.access_log(log));
+    let profiler = builder.build().unwrap();
+    let (stop, contended) = (AtomicBool::new(false), parking_lot::Mutex::new(0_u64));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let mut count = contended.lock();
+                    *count += 1;
+                    std::thread::yield_now();
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                serve(&profiler, 1);
+                assert!(profiler.flush(LONG));
+            }
+        });
+        for number in 0..many() {
+            // SAFETY: the child only uses what is to be tested, and leaves by `_exit`.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: it ends the child if it hangs.
+                unsafe { libc::alarm(60) };
+                serve(&profiler, 2);
+                let flushed = profiler.flush(LONG);
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(i32::from(!flushed || profiler.stats().log_written != 8)) };
+            }
+            let mut status = 0;
+            // SAFETY: our own child.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            stop.fetch_or(status != 0, Ordering::Relaxed);
+            assert_eq!(status, 0, "child {number}");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let lines = folder.lines("log7");
+    let of_children = lines.iter().filter(|line| line.starts_with("GET /2 "));
+    assert_eq!(of_children.count(), many() as usize);
 }
 
 #[test]

@@ -75,6 +75,27 @@ impl Wanted {
     }
 }
 
+/// The variants that a flag has, in all of these forms of it.
+pub(super) fn variants<'a>(forms: &[&'a FlagSpec]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for form in forms {
+        let shares = match &form.enabled {
+            Enabled::Shares(shares) => shares.as_slice(),
+            _ => &[],
+        };
+        names.extend(shares.iter().map(|(name, _)| name.as_str()));
+        names.extend(form.variants.iter().map(|(name, _)| name.as_str()));
+        names.extend(form.data.iter().map(|(name, _)| name.as_str()));
+        let lists = form.users.iter().chain(&form.groups);
+        names.extend(lists.map(|(_, variant)| variant.as_str()));
+    }
+    names.retain(|name| !["on", "off", "dark"].contains(name));
+    names.sort_unstable();
+    names.dedup();
+    names.extend(["on", "off"]);
+    names
+}
+
 /// For people: `10%`, `blue 10%, green 20%`.
 pub(super) fn in_words(enabled: &Enabled) -> String {
     match enabled {

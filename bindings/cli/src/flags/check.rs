@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
 use ioprofiler::flags::file::{Problem, Severity};
 use serde_json::json;
 
+use super::counted;
 use super::files::{Files, Loaded};
 use super::given::Given;
 use super::moves::{self, Move};
@@ -16,7 +18,8 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
     let named = given.named_files();
     let files = Files::of(&named, given.state_dir.as_ref())?;
     let loaded = files.load();
-    let problems = loaded.problems();
+    let old = against(&given.against)?;
+    let problems = loaded.problems(old.as_ref());
     let count = |severity| {
         problems
             .iter()
@@ -24,21 +27,10 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
             .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let moves = if given.against.is_empty() {
-        None
-    } else {
-        let old = Files::of(&given.against, None)?.load();
-        if old.reading.errors() > 0 {
-            let said: Vec<String> = old
-                .reading
-                .problems
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            return Err(Wrong::Failed(format!("--against: {}", said.join("\n"))));
-        }
-        Some(moves::between(&old, &loaded, given.users_file.as_deref())?)
-    };
+    let users = given.users_file.as_deref();
+    let moves = old
+        .map(|old| moves::between(&old, &loaded, users))
+        .transpose()?;
     let mut done = Done::said(if given.json {
         as_json(&loaded, &problems, errors, warnings, moves.as_deref())
     } else {
@@ -53,6 +45,20 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
     });
     done.yes = errors == 0 && !(given.deny_warnings && warnings > 0);
     Ok(done)
+}
+
+/// The older state that was named, which must be good.
+fn against(files: &[PathBuf]) -> Result<Option<Loaded>, Wrong> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let old = Files::of(files, None)?.load();
+    if old.reading.errors() > 0 {
+        let problems = old.reading.problems.iter();
+        let said: Vec<String> = problems.map(ToString::to_string).collect();
+        return Err(Wrong::Failed(format!("--against: {}", said.join("\n"))));
+    }
+    Ok(Some(old))
 }
 
 fn as_text(
@@ -100,14 +106,6 @@ fn as_text(
     let flags = counted(loaded.flags().len(), "flag");
     let _ = writeln!(out, "{}: {flags}, {verdict}", names.join(", "));
     out
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{count} {what}s")
-    }
 }
 
 fn as_json(

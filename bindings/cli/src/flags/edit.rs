@@ -5,11 +5,11 @@ use std::path::Path;
 use ioprofiler::flags::file::{Content, MAX_FILE};
 use ioprofiler::flags::{Enabled, FlagSpec, Shed};
 
-use super::change::{Change, Wanted, apply, effects, in_words};
+use super::change::{Change, Wanted, apply, effects, in_words, variants};
 use super::files::{Files, Loaded, quoted};
 use super::given::Given;
 use super::write::{Turn, replace};
-use super::{event, nearest, note};
+use super::{event, nearest, note, remark};
 use crate::options::Wrong;
 use crate::{Done, time};
 
@@ -76,10 +76,7 @@ pub(super) fn run(deed: &Deed, mut given: Given) -> Result<Done, Wrong> {
     let mut done = Done::said(out);
     done.remarks = untold;
     if before.reading.errors() > 0 {
-        done.remarks.push_str(&format!(
-            "there are {} errors in these files; see `ioprofiler flags check`\n",
-            before.reading.errors()
-        ));
+        done.remarks.push_str(&remark(before.reading.errors()));
     }
     Ok(done)
 }
@@ -165,6 +162,8 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         None => Wanted::parse(&given.word("what it is to be, as in 10% or blue=10,green=20,")?),
     };
     let flag = before.flag(&name);
+    let under = without_last(before);
+    has_variants(&name, &wanted, flag, under.flag(&name))?;
     let last = before.layers.len().saturating_sub(1);
     let own = flag.and_then(|flag| enabled_in(flag, last));
     let undo = match (own, flag) {
@@ -177,9 +176,9 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         _ => format!("clear {}", quoted(&name)),
     };
     let same = flag.is_some_and(|flag| is(&flag.enabled, &wanted));
-    let what = match &wanted {
-        Wanted::Word(word) => word.clone(),
-        Wanted::Shares(_) => "shares".to_owned(),
+    let what = match word {
+        Some(word) => format!("switched {word}"),
+        None => format!("switched to {}", said(&wanted)),
     };
     let outcome = match (word, flag) {
         (Some("off"), _) => format!("{name} is off for everybody"),
@@ -187,18 +186,14 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         (None, _) => format!("{name} is {}", said(&wanted)),
     };
     // After an `off`, people say `on` and mean: as it was.
-    let under = without_last(before);
-    let instead = under
+    let was_else = under
         .flag(&name)
-        .filter(|under| word == Some("on") && !is(&under.enabled, &wanted))
-        .filter(|_| own.is_some())
-        .map(|_| {
-            (
-                "as before it was switched",
-                format!("clear {}", quoted(&name)),
-            )
-        });
-    let note = note::of(&format!("switched {what}"), by, given.reason.as_deref());
+        .is_some_and(|under| !is(&under.enabled, &wanted));
+    let instead = (word == Some("on") && own.is_some() && was_else).then(|| {
+        let clear = format!("clear {}", quoted(&name));
+        ("as before it was switched", clear)
+    });
+    let note = note::of(&what, by, given.reason.as_deref());
     let change = Change::Enable {
         flag: name,
         value: wanted,
@@ -210,6 +205,33 @@ fn enable(given: &mut Given, before: &Loaded, by: &str, word: Option<&str>) -> R
         instead,
         undo: vec![undo],
     })
+}
+
+/// That each variant is one that the flag has, and not a slip of tired fingers.
+fn has_variants(
+    name: &str,
+    wanted: &Wanted,
+    flag: Option<&FlagSpec>,
+    under: Option<&FlagSpec>,
+) -> Result<(), Wrong> {
+    let (Wanted::Shares(shares), Some(flag)) = (wanted, flag) else {
+        return Ok(());
+    };
+    let forms: Vec<&FlagSpec> = std::iter::once(flag).chain(under).collect();
+    let known = variants(&forms);
+    let Some((wrong, _)) = shares.iter().find(|(share, _)| !known.contains(&&**share)) else {
+        return Ok(());
+    };
+    let mut meant = nearest(wrong, known.iter().copied());
+    if meant.is_empty() {
+        meant = format!(
+            "; it has {}; a new one is introduced in the file that describes the flag",
+            known.join(", ")
+        );
+    }
+    Err(Wrong::Failed(format!(
+        "nothing is written: {name} has no variant {wrong:?}{meant}"
+    )))
 }
 
 fn said(wanted: &Wanted) -> String {
@@ -230,7 +252,7 @@ fn is(enabled: &Enabled, wanted: &Wanted) -> bool {
 /// The line in which a layer says `enabled` of a flag, if its word holds.
 fn enabled_in(flag: &FlagSpec, layer: usize) -> Option<u32> {
     let mut keys = flag.keys.iter();
-    let (_, place) = keys.find(|(key, _)| key == "enabled")?;
+    let (_, place) = keys.find(|(key, _)| *key == "enabled")?;
     (place.file as usize == layer).then_some(place.line)
 }
 
@@ -306,17 +328,24 @@ fn clear(before: &Loaded, name: &str) -> Result<Plan, Wrong> {
             undo: Vec::new(),
         });
     };
-    let Some(under) = below.flag(name) else {
-        return Err(Wrong::Failed(format!(
-            "only the last file has {name}: cleared, it would be no flag at all; say what it is to be: ioprofiler flags set {} 10%",
-            quoted(name)
-        )));
+    let outcome = match (below.flag(name), below.wrong_file()) {
+        (_, Some(wrong)) => format!(
+            "{name} is as the files before the last one said when they were good; {} is wrong now",
+            wrong.display()
+        ),
+        (Some(under), None) => outcome(Some(under)),
+        (None, None) => {
+            return Err(Wrong::Failed(format!(
+                "only the last file has {name}: cleared, it would be no flag at all; say what it is to be: ioprofiler flags set {} 10%",
+                quoted(name)
+            )));
+        }
     };
     Ok(Plan {
         changes: vec![Change::Clear {
             flag: name.to_owned(),
         }],
-        outcome: outcome(Some(under)),
+        outcome,
         instead: None,
         undo: vec![format!(
             "set {} {}",
@@ -335,10 +364,11 @@ fn clear_all(before: &Loaded) -> Result<Plan, Wrong> {
     }
     let last = before.layers.len() - 1;
     let below = without_last(before);
+    let is_below = |name: &str| below.flag(name).is_some() || below.wrong_file().is_some();
     let switched = before
         .flags()
         .iter()
-        .filter(|flag| enabled_in(flag, last).is_some() && below.flag(&flag.name).is_some());
+        .filter(|flag| enabled_in(flag, last).is_some() && is_below(&flag.name));
     let mut undo: Vec<String> = Vec::new();
     let mut changes = Vec::new();
     for flag in switched {

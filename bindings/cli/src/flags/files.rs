@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ioprofiler::flags::FlagSpec;
-use ioprofiler::flags::file::{Content, Layer, Problem, Reading, advise, read};
+use ioprofiler::flags::file::{Content, Layer, Problem, Reading, advise, read, renumbered};
 use ioprofiler::flags::source::{content_of, known_files};
 
 use crate::options::Wrong;
@@ -117,8 +117,9 @@ impl Loaded {
         self.flags().iter().map(|flag| flag.name.as_str())
     }
 
-    /// What is wrong, and what is probably not meant, file by file and line by line.
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    /// What is wrong, and what is probably not meant, file by file and line by line; beside an
+    /// older state, also what became of its numbers.
+    pub(super) fn problems(&self, before: Option<&Self>) -> Vec<Problem> {
         let named: Vec<(PathBuf, Arc<str>)> = self
             .layers
             .iter()
@@ -126,7 +127,11 @@ impl Loaded {
             .map(|(layer, text)| (layer.path.clone(), text.clone().unwrap_or_default()))
             .collect();
         let mut problems = self.reading.problems.clone();
-        problems.extend(advise(&self.reading.document, &named, &time::today()));
+        let document = &self.reading.document;
+        problems.extend(advise(document, &named, &time::today()));
+        if let Some(before) = before {
+            problems.extend(renumbered(document, &named, &before.reading.document));
+        }
         let place = |problem: &Problem| {
             let mut layers = self.layers.iter();
             let file = layers.position(|layer| layer.path == problem.file);
@@ -140,6 +145,12 @@ impl Loaded {
     pub(super) fn line(&self, file: u32, line: u32) -> Option<&str> {
         let text = self.reading.layers.get(file as usize)?.as_deref()?;
         text.lines().nth((line as usize).checked_sub(1)?)
+    }
+
+    /// A file that cannot be read as it is: programs go by its last good content, if there was one.
+    pub(super) fn wrong_file(&self) -> Option<&Path> {
+        let at = self.reading.kept_layers.first()?;
+        Some(&self.layers.get(*at)?.path)
     }
 
     /// Whether a layer cannot be read as it is.

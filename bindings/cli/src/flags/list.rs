@@ -8,7 +8,7 @@ use serde_json::json;
 use super::change::in_words;
 use super::files::{Files, Loaded};
 use super::given::Given;
-use super::note;
+use super::{note, remark};
 use crate::options::Wrong;
 use crate::{Done, time};
 
@@ -41,8 +41,7 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
     });
     let errors = loaded.reading.errors();
     if errors > 0 {
-        done.remarks =
-            format!("there are {errors} errors in these files; see `ioprofiler flags check`\n");
+        done.remarks = remark(errors);
         done.yes = false;
     }
     Ok(done)
@@ -94,10 +93,20 @@ fn overlaid(flag: &FlagSpec, loaded: &Loaded) -> String {
         let file = file.map_or("", String::as_str);
         let above = place.line.saturating_sub(1);
         let why = loaded.line(place.file, above).and_then(note::said);
-        let why = why.map_or_else(String::new, |why| format!(", {why}"));
+        let why = why.map_or_else(|| age(file), |why| format!(", {why}"));
         parts.push(format!("{key} by {file}:{}{why}", place.line));
     }
     parts.join("; ")
+}
+
+/// What nobody left a note of is as old as its file.
+fn age(file: &str) -> String {
+    let about = std::fs::metadata(file);
+    let changed = about.and_then(|about| about.modified()).ok();
+    let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or_else(String::new, |since| {
+        format!(", a file of {}", time::rfc3339(since.as_secs()))
+    })
 }
 
 fn shed_line(shed: Option<&Shed>) -> String {

@@ -48,7 +48,8 @@ a state_dir is known, each change is an event there: see ioprofiler events.
   --reason WHY       kept beside the change, with the time and who it was
   --by WHO           who it was, where that is not the user
   --dry-run          say what goes off and what comes on, and write nothing
-  --against OLD      count who would get something else; once for each layer
+  --against OLD      count who would get something else, and say what became of the
+                     numbers of the log; once for each layer
   --users LIST       of these people: a file, an id a line
 
 Exit status: 0 done or good, 1 not, 2 wrongly called.
@@ -110,4 +111,17 @@ const WORDS: [&str; 9] = [
 /// `; did you mean x?`, where one name is near.
 fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     ioprofiler::flags::file::did_you_mean(word, names)
+}
+
+/// `1 flag`, `2 flags`.
+fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
+/// Said below what a command did with files in which something is wrong.
+fn remark(errors: usize) -> String {
+    let is = if errors == 1 { "is" } else { "are" };
+    let errors = counted(errors, "error");
+    format!("there {is} {errors} in these files; see `ioprofiler flags check`\n")
 }

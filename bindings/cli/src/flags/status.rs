@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::files::{Files, state_dir};
 use super::given::Given;
-use super::note;
+use super::{counted, note};
 use crate::options::Wrong;
 use crate::{Done, time};
 
@@ -64,7 +64,7 @@ fn as_text(processes: &[Status], wanted: Option<&str>, now: u64) -> String {
             let wanted = wanted.get(..4).unwrap_or(wanted);
             let _ = write!(out, " (the files say {wanted})");
         }
-        let _ = write!(out, ", {} flags", process.flags);
+        let _ = write!(out, ", {}", counted(process.flags, "flag"));
         match process.shed {
             Some(from) => {
                 let _ = write!(out, ", shed from priority {from}");

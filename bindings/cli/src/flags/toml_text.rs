@@ -8,7 +8,14 @@ pub(super) fn change(text: &str, change: &Change) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|error| format!("{error}"))?;
     match change {
         Change::Enable { flag, value, note } => {
-            enable(document.as_table_mut(), flag, value.to_toml(), note);
+            let root = document.as_table_mut();
+            if root.get("flags").is_some_and(Item::is_inline_table) {
+                // No comment has room between the braces of a line.
+                enable(root, flag, value.to_toml(), None);
+                comment(root, "flags", Some(note));
+            } else {
+                enable(root, flag, value.to_toml(), Some(note));
+            }
         }
         Change::Clear { flag } => clear(document.as_table_mut(), flag),
         Change::Shed(shed) => {
@@ -24,7 +31,7 @@ pub(super) fn change(text: &str, change: &Change) -> Result<String, String> {
         Change::ShedNothing { note } => {
             let mut table = Table::new();
             table.insert("from", Item::Value("none".into()));
-            comment(&mut table, "from", note);
+            comment(&mut table, "from", Some(note));
             put_shed(&mut document, table);
         }
         Change::ClearShed => {
@@ -54,7 +61,7 @@ fn put_shed(document: &mut DocumentMut, mut table: Table) {
     document.insert("shed", Item::Table(table));
 }
 
-fn enable(root: &mut Table, flag: &str, value: Value, note: &str) {
+fn enable(root: &mut Table, flag: &str, value: Value, note: Option<&str>) {
     if !root.contains_key("flags") {
         let mut flags = Table::new();
         flags.set_implicit(true);
@@ -72,7 +79,6 @@ fn enable(root: &mut Table, flag: &str, value: Value, note: &str) {
             flags.insert(flag, Item::Table(table));
         }
         Some(Item::Value(Value::InlineTable(table))) => {
-            // No comment has room between its braces.
             let decor = table.get("enabled").map(|old| old.decor().clone());
             let new = table.get_or_insert("enabled", value.clone());
             *new = value;
@@ -89,7 +95,7 @@ fn enable(root: &mut Table, flag: &str, value: Value, note: &str) {
 }
 
 /// The value alone is changed; what stands around it stays, but for what we said there before.
-fn put(table: &mut dyn TableLike, key: &str, mut value: Value, note: &str) {
+fn put(table: &mut dyn TableLike, key: &str, mut value: Value, note: Option<&str>) {
     match table.get_mut(key) {
         Some(item) => {
             if let Some(old) = item.as_value() {
@@ -105,8 +111,8 @@ fn put(table: &mut dyn TableLike, key: &str, mut value: Value, note: &str) {
 }
 
 /// A comment on the line above a key; one of ours that is there goes.
-fn comment(table: &mut dyn TableLike, key: &str, note: &str) {
-    let Some(mut key) = table.key_mut(key) else {
+fn comment(table: &mut dyn TableLike, key: &str, note: Option<&str>) {
+    let (Some(mut key), Some(note)) = (table.key_mut(key), note) else {
         return;
     };
     let decor = key.leaf_decor_mut();

@@ -1,5 +1,6 @@
 //! What is said of a log: a table for a person, JSON for a program.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ioprofiler::render::shown::{push_line, thousands};
@@ -112,7 +113,7 @@ pub(crate) fn table(tally: &Tally, values: &[String]) -> String {
 }
 
 fn head(tally: &Tally) -> String {
-    let mut out = format!("{} lines", thousands(tally.all.lines));
+    let mut out = counted(tally.all.lines, "line", "lines");
     if let (Some(from), Some(to), Some(seconds)) = (tally.from, tally.to, tally.seconds()) {
         let _ = write!(
             out,
@@ -124,39 +125,43 @@ fn head(tally: &Tally) -> String {
     }
     out.push('\n');
     if let Some(example) = &tally.example {
-        let lines = if tally.malformed == 1 {
-            "line"
-        } else {
-            "lines"
-        };
         let _ = writeln!(
             out,
-            "{} {lines} could not be read, the first is line {} of {}: {}",
-            thousands(tally.malformed),
+            "{} could not be read, the first is line {} of {}: {}",
+            counted(tally.malformed, "line", "lines"),
             thousands(example.line),
             shown(example.file.as_bytes()),
             shown(&example.text)
         );
     }
-    for (count, what) in [
+    for (count, one, more) in [
         (
             tally.lists_differ,
+            "line passed over: its lists of tests and variants differ in length",
             "lines passed over: their lists of tests and variants differ in length",
         ),
         (
             tally.not_assigned,
+            "time a user was in a test by another reason than a percentage: left out",
             "times a user was in a test by another reason than a percentage: left out",
         ),
         (
             tally.without_reason,
+            "time the reason was not logged: counted as by percentage",
             "times the reason was not logged: counted as by percentage",
         ),
     ] {
         if count > 0 {
-            let _ = writeln!(out, "{} {what}", thousands(count));
+            let _ = writeln!(out, "{}", counted(count, one, more));
         }
     }
     out
+}
+
+/// What is left of a log, in numbers.
+fn counted(count: u64, one: &str, more: &str) -> String {
+    let what = if count == 1 { one } else { more };
+    format!("{} {what}", thousands(count))
 }
 
 fn figures(histogram: &Histogram) -> [(&'static str, Option<f64>); 5] {
@@ -194,8 +199,20 @@ fn push_row(
     out.push('\n');
 }
 
+/// Tests or variants in the order in which people look for them: numbers as numbers, then names.
+fn in_order<T>(groups: &BTreeMap<Vec<u8>, T>) -> Vec<(&Vec<u8>, &T)> {
+    let mut list: Vec<_> = groups.iter().collect();
+    list.sort_by_cached_key(|(name, _)| {
+        let number = std::str::from_utf8(name)
+            .ok()
+            .and_then(|name| name.parse::<u64>().ok());
+        (number.is_none(), number, *name)
+    });
+    list
+}
+
 /// The group that the variants of a test are compared with.
-fn base(variants: &std::collections::BTreeMap<Vec<u8>, Group>) -> Option<&Group> {
+fn base(variants: &BTreeMap<Vec<u8>, Group>) -> Option<&Group> {
     BASES.iter().find_map(|name| variants.get(*name))
 }
 
@@ -206,10 +223,10 @@ fn difference(base: Option<&Group>, group: &Group, place: usize) -> Option<Diffe
 
 fn push_tests(out: &mut String, tally: &Tally, (place, name): (usize, &str), width: usize) {
     let whole = tally.seconds();
-    for (test, variants) in &tally.tests {
+    for (test, variants) in in_order(&tally.tests) {
         let _ = writeln!(out, "test {}", shown(test));
         let base = base(variants);
-        for (variant, group) in variants {
+        for (variant, group) in in_order(variants) {
             let key = format!("  variant {}", shown(variant));
             push_row(out, &key, group, whole, (place, name), width);
             if let Some(difference) = difference(base, group, place) {
@@ -237,9 +254,9 @@ pub(crate) fn json(tally: &Tally, values: &[String]) -> String {
             groups.push(object);
         }
     }
-    for (test, variants) in &tally.tests {
+    for (test, variants) in in_order(&tally.tests) {
         let base = base(variants);
-        for (variant, group) in variants {
+        for (variant, group) in in_order(variants) {
             let (test, variant) = (
                 String::from_utf8_lossy(test),
                 String::from_utf8_lossy(variant),

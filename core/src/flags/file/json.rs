@@ -3,6 +3,7 @@
 use super::MAX_DEPTH;
 use super::flag::Key;
 use super::node::{Entry, Node, Table, Value};
+use super::plain;
 use super::problem::{Findings, Spot, shown};
 use super::toml::UNTIL_THEN;
 use jsonc_parser::ast;
@@ -25,7 +26,12 @@ const STRICT: ParseOptions = ParseOptions {
 };
 
 /// What stands there. Where the layer cannot be used, that is among the findings.
-pub(super) fn read(layer: usize, text: &str, findings: &mut Findings) -> Table {
+pub(super) fn read<'t>(layer: usize, text: &'t str, findings: &mut Findings) -> Table<'t> {
+    plain::json(text).unwrap_or_else(|| read_any(layer, text, findings))
+}
+
+/// The same, whatever JSON it is.
+pub(super) fn read_any<'t>(layer: usize, text: &'t str, findings: &mut Findings) -> Table<'t> {
     if let Some(at) = too_deep(text) {
         let said = format!("nested more than {MAX_DEPTH} deep; a flag needs 4");
         findings.layer(Spot::new(layer, at..at), said);
@@ -59,7 +65,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// `path` is `None` for the whole.
-    fn table(&mut self, object: &ast::Object<'_>, path: Option<Path<'_>>, depth: usize) -> Table {
+    fn table<'t>(
+        &mut self,
+        object: &ast::Object<'t>,
+        path: Option<Path<'_>>,
+        depth: usize,
+    ) -> Table<'t> {
         let mut table = Table::default();
         let mut seen = std::collections::HashSet::new();
         for property in &object.properties {
@@ -73,7 +84,7 @@ impl Reader<'_> {
                     .iter_mut()
                     .find(|entry| off && entry.key == key)
                 {
-                    first.node.value = Value::Text("off".to_owned());
+                    first.node.value = Value::Text("off".into());
                 }
                 continue;
             }
@@ -85,7 +96,11 @@ impl Reader<'_> {
                 Some(deeper) => Some(deeper),
             };
             let node = self.node(&property.value, inner, depth);
-            table.entries.push(Entry { key, at, node });
+            table.entries.push(Entry {
+                key: key.into(),
+                at,
+                node,
+            });
         }
         table
     }
@@ -121,15 +136,20 @@ impl Reader<'_> {
         off
     }
 
-    fn node(&mut self, value: &ast::Value<'_>, path: Option<Path<'_>>, depth: usize) -> Node {
+    fn node<'t>(
+        &mut self,
+        value: &ast::Value<'t>,
+        path: Option<Path<'_>>,
+        depth: usize,
+    ) -> Node<'t> {
         let deeper = depth.saturating_sub(1);
         let read = match value {
             _ if depth == 0 => Value::Broken,
-            ast::Value::StringLit(text) => Value::Text(text.value.to_string()),
+            ast::Value::StringLit(text) => Value::Text(text.value.clone()),
             ast::Value::NumberLit(number) => number
                 .value
                 .parse()
-                .map_or_else(|_| Value::Real(number.value.to_owned()), Value::Whole),
+                .map_or_else(|_| Value::Real(number.value.into()), Value::Whole),
             ast::Value::BooleanLit(yes) => Value::Bool(yes.value),
             ast::Value::NullKeyword(_) => Value::Nothing,
             ast::Value::Array(list) => Value::List(

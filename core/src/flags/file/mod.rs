@@ -7,11 +7,14 @@
 //!
 //! Pure: [`Layer`]s in, [`Reading`] out. [`source`](crate::flags::source) looks at the disk.
 
+mod enabled;
 mod flag;
 mod json;
+mod members;
 mod names;
 mod nearest;
 mod node;
+mod numbers;
 mod overlay;
 mod plain;
 mod problem;
@@ -20,11 +23,13 @@ mod shares;
 mod shed;
 mod toml;
 mod toml_message;
+mod variants;
 mod write;
 
 use super::model::Document;
 pub use nearest::did_you_mean;
 use node::Table;
+pub use numbers::renumbered;
 use problem::Findings;
 pub use problem::{Problem, Severity};
 pub use rules::advise;
@@ -160,9 +165,10 @@ pub fn read(layers: &[Layer], last: Option<LastGood<'_>>) -> Reading {
         let mut table = table.unwrap_or_default();
         if findings.is_bad_layer(at) {
             kept_layers.push(at);
-            text = last.and_then(|last| last.layers.get(at).cloned().flatten());
+            let kept = last.and_then(|last| last.layers.get(at)?.as_ref());
             findings.mute(at);
-            table = older(at, layer, text.as_deref(), &mut findings);
+            table = older(at, layer, kept.map(|text| &**text), &mut findings);
+            text = kept.cloned();
         }
         texts.push(text);
         tables.push(table);
@@ -178,7 +184,7 @@ pub fn read(layers: &[Layer], last: Option<LastGood<'_>>) -> Reading {
         last.map(|last| last.document),
         &mut findings,
     );
-    let between = rules::between_flags(&reading.document, &named);
+    let between = numbers::between_flags(&reading.document, &named);
     // What is wrong is shown in the text as it was found, which is not always the one that holds.
     let found: Vec<(PathBuf, &str)> = layers
         .iter()
@@ -203,7 +209,11 @@ pub fn read(layers: &[Layer], last: Option<LastGood<'_>>) -> Reading {
 }
 
 /// The text and the tables of a layer; where it cannot be used, that is among the findings.
-fn content(at: usize, layer: &Layer, findings: &mut Findings) -> (Option<Arc<str>>, Option<Table>) {
+fn content<'t>(
+    at: usize,
+    layer: &'t Layer,
+    findings: &mut Findings,
+) -> (Option<Arc<str>>, Option<Table<'t>>) {
     let text = match &layer.content {
         Content::NotYet => return (None, None),
         Content::Unreadable(why) => {
@@ -231,7 +241,7 @@ fn content(at: usize, layer: &Layer, findings: &mut Findings) -> (Option<Arc<str
 }
 
 /// A foreign parser's panic would be its bug and our host's crash.
-fn parse(at: usize, layer: &Layer, text: &str, findings: &mut Findings) -> Table {
+fn parse<'t>(at: usize, layer: &Layer, text: &'t str, findings: &mut Findings) -> Table<'t> {
     let is_json = match layer
         .path
         .extension()
@@ -266,7 +276,12 @@ fn parse(at: usize, layer: &Layer, text: &str, findings: &mut Findings) -> Table
 }
 
 /// The last good content of a layer. What was wrong in it was said when it was new.
-fn older(at: usize, layer: &Layer, text: Option<&str>, findings: &mut Findings) -> Table {
+fn older<'t>(
+    at: usize,
+    layer: &Layer,
+    text: Option<&'t str>,
+    findings: &mut Findings,
+) -> Table<'t> {
     let Some(text) = text else {
         return Table::default();
     };

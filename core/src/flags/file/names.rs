@@ -7,7 +7,7 @@ use super::problem::shown;
 const MAX_NAME: usize = 128;
 
 /// Why a name cannot be one.
-pub(super) fn name_is_wrong(name: &str, node: &Node) -> Option<String> {
+pub(super) fn name_is_wrong(name: &str, node: &Node<'_>) -> Option<String> {
     if name == "shed"
         && node
             .as_table()
@@ -34,7 +34,7 @@ pub(super) fn name_is_wrong(name: &str, node: &Node) -> Option<String> {
 }
 
 /// A text as it is written, anything else as what it is.
-pub(super) fn value_or_kind(node: &Node) -> String {
+pub(super) fn value_or_kind(node: &Node<'_>) -> String {
     match &node.value {
         Value::Text(text) => format!("\"{}\"", shown(text)),
         Value::Whole(number) => number.to_string(),
@@ -81,4 +81,16 @@ pub(super) fn date(text: &str) -> Option<(u16, u8, u8)> {
     let rest = parts.next();
     ((1..=days).contains(&day) && rest.is_none()).then_some(())?;
     Some((year, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
+}
+
+/// `2027-01-31`. Not by `format!`, which takes milliseconds for thousands of flags.
+pub(super) fn day_text(year: u16, month: u8, day: u8) -> String {
+    let digit = |number: u16| char::from_digit(u32::from(number % 10), 10).unwrap_or('0');
+    let mut text = String::with_capacity(10);
+    text.extend([year / 1_000, year / 100, year / 10, year].map(digit));
+    for part in [month, day].map(u16::from) {
+        text.push('-');
+        text.extend([part / 10, part].map(digit));
+    }
+    text
 }

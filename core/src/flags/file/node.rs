@@ -1,25 +1,27 @@
-//! A document as plain data with places: what TOML and JSON have in common.
+//! A document as plain data with places: what TOML and JSON have in common. Texts are the file's
+//! own where they stand there as they are meant, which is nearly always.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A value, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
+pub(crate) struct Node<'t> {
     pub(crate) span: Range<usize>,
-    pub(crate) value: Value,
+    pub(crate) value: Value<'t>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
-    Text(String),
+pub(crate) enum Value<'t> {
+    Text(Cow<'t, str>),
     Whole(i64),
     /// With a point, or too large; as it is written.
-    Real(String),
+    Real(Cow<'t, str>),
     Bool(bool),
     /// Year, month, day.
     Date(u16, u8, u8),
-    List(Vec<Node>),
-    Table(Table),
+    List(Vec<Node<'t>>),
+    Table(Table<'t>),
     /// JSON's `null`.
     Nothing,
     /// It was wrong here, and this was said.
@@ -28,25 +30,25 @@ pub(crate) enum Value {
 
 /// In the order in which it is written.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Table {
-    pub(crate) entries: Vec<Entry>,
+pub(crate) struct Table<'t> {
+    pub(crate) entries: Vec<Entry<'t>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
+pub(crate) struct Entry<'t> {
+    pub(crate) key: Cow<'t, str>,
     pub(crate) at: Range<usize>,
-    pub(crate) node: Node,
+    pub(crate) node: Node<'t>,
 }
 
-impl Table {
-    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+impl<'t> Table<'t> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry<'t>> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 }
 
-impl Node {
-    pub(crate) fn as_table(&self) -> Option<&Table> {
+impl<'t> Node<'t> {
+    pub(crate) fn as_table(&self) -> Option<&Table<'t>> {
         match &self.value {
             Value::Table(table) => Some(table),
             _ => None,

@@ -15,10 +15,10 @@ const TOP: [&str; 3] = ["flags", "shed", "$schema"];
 
 /// Looks at what stands at the top of a layer. A table that is not known here may be a mistyped
 /// one, with all its flags, so that the layer as a whole is not used.
-pub(super) fn top_level(layer: usize, table: &Table, findings: &mut Findings) {
+pub(super) fn top_level(layer: usize, table: &Table<'_>, findings: &mut Findings) {
     for entry in &table.entries {
         let spot = Spot::new(layer, entry.at.clone());
-        match entry.key.as_str() {
+        match &*entry.key {
             "flags" => flags_shape(layer, entry, findings),
             "shed" | "$schema" => {}
             other => findings.layer(spot, misplaced(other, &entry.node)),
@@ -26,7 +26,7 @@ pub(super) fn top_level(layer: usize, table: &Table, findings: &mut Findings) {
     }
 }
 
-fn flags_shape(layer: usize, entry: &Entry, findings: &mut Findings) {
+fn flags_shape(layer: usize, entry: &Entry<'_>, findings: &mut Findings) {
     let spot = Spot::new(layer, entry.node.span.clone());
     match &entry.node.value {
         Value::Table(flags) if flags.entries.len() > MAX_FLAGS => {
@@ -48,7 +48,7 @@ fn flags_shape(layer: usize, entry: &Entry, findings: &mut Findings) {
 }
 
 /// Something at the top of a file that does not belong there.
-fn misplaced(key: &str, node: &Node) -> String {
+fn misplaced(key: &str, node: &Node<'_>) -> String {
     let name = shown(key);
     if shed::KEYS.contains(&key) {
         return format!("`{name}` stands outside of any table; it belongs below [shed]");
@@ -64,7 +64,7 @@ fn misplaced(key: &str, node: &Node) -> String {
         if table
             .entries
             .iter()
-            .any(|entry| KEYS.contains(&entry.key.as_str()))
+            .any(|entry| KEYS.contains(&&*entry.key))
         {
             return format!("`{name}` stands outside of `flags`; write [flags.{name}]");
         }
@@ -88,7 +88,7 @@ struct Merged<'a> {
 /// Puts the layers over each other. `named` are their names and texts.
 pub(super) fn overlay(
     named: &[(PathBuf, Arc<str>)],
-    tables: &[Table],
+    tables: &[Table<'_>],
     last: Option<&Document>,
     findings: &mut Findings,
 ) -> Reading {
@@ -117,14 +117,11 @@ pub(super) fn overlay(
         .map(|flag| (flag.name.as_str(), flag))
         .collect();
     let merged = merge(tables, findings);
+    reading.document.flags.reserve_exact(merged.len());
     for flag in merged.into_iter().take(MAX_FLAGS) {
-        let mut spec = flag::read(flag.name, &flag.keys, &flag.variants, findings);
+        let mut spec = flag::read(flag.name, &flag.keys, flag.variants, findings);
         spec.place = place(&flag.first);
-        spec.keys = flag
-            .keys
-            .iter()
-            .map(|written| (written.key.to_owned(), place(&written.spot)))
-            .collect();
+        spec.keys = places(&flag.keys, place);
         // A kill switch holds whatever else is wrong with the flag.
         if findings.is_bad_flag(flag.name) && spec.enabled != Enabled::Off {
             if let Some(older) = before.get(flag.name) {
@@ -140,12 +137,35 @@ pub(super) fn overlay(
     reading
 }
 
+/// With room for a few more.
+fn named<const N: usize>(names: [&str; N]) -> Vec<&str> {
+    let mut list = Vec::with_capacity(8);
+    list.extend(names);
+    list
+}
+
+/// Where each key of a flag stands. What is no key was said to be none.
+fn places(keys: &[Written<'_>], place: impl Fn(&Spot) -> Place) -> Vec<(&'static str, Place)> {
+    let mut places = Vec::with_capacity(keys.len());
+    for written in keys {
+        let key = KEYS.iter().find(|key| **key == written.key);
+        places.extend(key.map(|key| (*key, place(&written.spot))));
+    }
+    places
+}
+
 /// In the order in which names were first written. A later layer's key replaces the earlier one's.
-fn merge<'a>(tables: &'a [Table], findings: &mut Findings) -> Vec<Merged<'a>> {
-    let mut flags: Vec<Merged<'a>> = Vec::new();
-    let mut known: HashMap<&str, usize> = HashMap::new();
+fn merge<'a>(tables: &'a [Table<'a>], findings: &mut Findings) -> Vec<Merged<'a>> {
+    let flags_of = |table: &'a Table<'a>| table.get("flags")?.node.as_table();
+    let most = tables
+        .iter()
+        .filter_map(flags_of)
+        .map(|table| table.entries.len());
+    let most = most.max().unwrap_or(0);
+    let mut flags: Vec<Merged<'a>> = Vec::with_capacity(most);
+    let mut known: HashMap<&str, usize> = HashMap::with_capacity(most);
     for (layer, table) in tables.iter().enumerate() {
-        let Some(written) = table.get("flags").and_then(|entry| entry.node.as_table()) else {
+        let Some(written) = flags_of(table) else {
             continue;
         };
         for entry in &written.entries {
@@ -159,8 +179,8 @@ fn merge<'a>(tables: &'a [Table], findings: &mut Findings) -> Vec<Merged<'a>> {
                 flags.push(Merged {
                     name: &entry.key,
                     first: spot,
-                    keys: Vec::new(),
-                    variants: vec!["on", "off"],
+                    keys: Vec::with_capacity(KEYS.len()),
+                    variants: named(["on", "off"]),
                 });
             }
             if let Some(flag) = flags.get_mut(at) {
@@ -172,7 +192,7 @@ fn merge<'a>(tables: &'a [Table], findings: &mut Findings) -> Vec<Merged<'a>> {
 }
 
 fn add_keys<'a>(layer: usize, entry: &'a Entry, flag: &mut Merged<'a>, findings: &mut Findings) {
-    let mut put = |key: &'a str, at: &std::ops::Range<usize>, node: &'a Node| {
+    let mut put = |key: &'a str, at: &std::ops::Range<usize>, node: &'a Node<'a>| {
         let written = Written {
             key,
             spot: Spot::new(layer, at.clone()),
@@ -181,7 +201,7 @@ fn add_keys<'a>(layer: usize, entry: &'a Entry, flag: &mut Merged<'a>, findings:
         if ["variants", Key::ENABLED].contains(&key)
             && let Some(table) = node.as_table()
         {
-            let names = table.entries.iter().map(|entry| entry.key.as_str());
+            let names = table.entries.iter().map(|entry| &*entry.key);
             flag.variants.extend(names);
         }
         match flag.keys.iter_mut().find(|before| before.key == key) {

@@ -1,69 +1,11 @@
-//! What a file may say, and what is wrong with it all the same: numbers used twice, rules that
-//! nothing reaches, flags that should be gone.
+//! What a file may say, and is probably not meant: rules that nothing reaches, flags that should be
+//! gone.
 
+use super::numbers::{Layers, place_of};
 use super::problem::{Problem, Severity, shown};
-use crate::flags::model::{Document, Enabled, FlagSpec, Place, Share};
-use std::collections::HashMap;
+use crate::flags::model::{Document, Enabled, FlagSpec, Share};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// A line of the layers, for a problem that is found in what they say together.
-struct Layers<'a> {
-    named: &'a [(PathBuf, Arc<str>)],
-}
-
-impl Layers<'_> {
-    fn problem(
-        &self,
-        severity: Severity,
-        place: Place,
-        flag: &FlagSpec,
-        message: String,
-    ) -> Option<Problem> {
-        let (path, text) = self.named.get(place.file as usize)?;
-        let at = (place.line as usize).checked_sub(1)?;
-        let source = text.lines().nth(at).unwrap_or_default();
-        let column = source.chars().take_while(|c| c.is_whitespace()).count() + 1;
-        Some(Problem {
-            severity,
-            file: path.clone(),
-            line: place.line,
-            column: u32::try_from(column).unwrap_or(u32::MAX),
-            flag: Some(flag.name.clone()),
-            message,
-            source: source.chars().take(200).collect(),
-        })
-    }
-}
-
-fn place_of(flag: &FlagSpec, key: &str) -> Option<Place> {
-    let mut keys = flag.keys.iter();
-    keys.find(|(name, _)| name == key).map(|(_, place)| *place)
-}
-
-/// Numbers in the log that two flags have. Neither is kept from being used.
-pub(super) fn between_flags(document: &Document, named: &[(PathBuf, Arc<str>)]) -> Vec<Problem> {
-    let layers = Layers { named };
-    let mut used: HashMap<u32, &FlagSpec> = HashMap::new();
-    let mut problems = Vec::new();
-    for flag in &document.flags {
-        let Some(id) = flag.id else { continue };
-        match used.get(&id) {
-            Some(first) => {
-                let said = format!(
-                    "id = {id} is {}'s; give this flag a number of its own, and never one that was used before",
-                    first.name
-                );
-                let place = place_of(flag, "id").unwrap_or(flag.place);
-                problems.extend(layers.problem(Severity::Error, place, flag, said));
-            }
-            None => {
-                used.insert(id, flag);
-            }
-        }
-    }
-    problems
-}
 
 /// What works and is probably not meant. `today` is a day like `2026-11-23`.
 #[must_use]

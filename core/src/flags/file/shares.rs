@@ -5,8 +5,11 @@ use super::problem::shown;
 use crate::flags::model::Share;
 
 /// What was written, if it is a percentage; else what to write.
-pub(super) fn read(node: &Node, key: &str) -> Result<Share, String> {
+pub(super) fn read(node: &Node<'_>, key: &str) -> Result<Share, String> {
     match &node.value {
+        Value::Whole(number @ 0..=100) => {
+            Ok(Share::percent(u32::try_from(*number).unwrap_or_default()))
+        }
         Value::Whole(number) => of_text(&number.to_string(), key),
         Value::Real(text) => of_text(text, key),
         Value::Text(text) => {
@@ -85,7 +88,7 @@ mod tests {
 
     #[test]
     fn percentages_are_exact() {
-        let text = |text: &str| of(Value::Text(text.to_owned()));
+        let text = |text: &str| of(Value::Text(text.into()));
         assert_eq!(of(Value::Whole(0)), Ok(0));
         assert_eq!(of(Value::Whole(100)), Ok(100_000_000));
         assert_eq!(of(Value::Real("0.1".into())), Ok(100_000));
@@ -112,7 +115,7 @@ mod tests {
             ("10%%", "is no percentage"),
             ("ten", "is no percentage"),
         ] {
-            let said = of(Value::Text(text.to_owned())).unwrap_err();
+            let said = of(Value::Text(text.into())).unwrap_err();
             assert!(said.contains(says), "{text}: {said}");
         }
         assert!(of(Value::Bool(true)).unwrap_err().contains("= 100"));

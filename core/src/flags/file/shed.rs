@@ -1,6 +1,7 @@
 //! `[shed]`: which priorities are off now.
 
 use super::flag;
+use super::names::day_text;
 use super::nearest::did_you_mean;
 use super::node::{Entry, Node, Table, Value};
 use super::problem::{Findings, Spot, shown};
@@ -11,7 +12,7 @@ pub(super) const KEYS: [&str; 4] = ["from", "why", "by", "at"];
 /// What the last layer that has one says; where that is wrong, what held before. With its place,
 /// where it is a new one.
 pub(super) fn read(
-    tables: &[Table],
+    tables: &[Table<'_>],
     last: Option<&Document>,
     findings: &mut Findings,
 ) -> Option<(Shed, Option<Spot>)> {
@@ -62,13 +63,13 @@ pub(super) fn read(
 }
 
 /// They change nothing: what is shed is known.
-fn unknown_keys(layer: usize, table: &Table, findings: &mut Findings) {
+fn unknown_keys(layer: usize, table: &Table<'_>, findings: &mut Findings) {
     for Entry { key, at, .. } in &table.entries {
-        if KEYS.contains(&key.as_str()) {
+        if KEYS.contains(&&**key) {
             continue;
         }
         let name = shown(key);
-        let said = if flag::KEYS.contains(&key.as_str()) {
+        let said = if flag::KEYS.contains(&&**key) {
             format!(
                 "`{name}` is a key of a flag, and stands below [shed]; move it below its [flags.NAME]"
             )
@@ -80,17 +81,17 @@ fn unknown_keys(layer: usize, table: &Table, findings: &mut Findings) {
     }
 }
 
-fn text(node: &Node) -> Option<String> {
+fn text(node: &Node<'_>) -> Option<String> {
     match &node.value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Date(year, month, day) => Some(format!("{year:04}-{month:02}-{day:02}")),
+        Value::Text(text) => Some(text.to_string()),
+        Value::Date(year, month, day) => Some(day_text(*year, *month, *day)),
         Value::Whole(number) => Some(number.to_string()),
         _ => None,
     }
 }
 
 /// From 1 to 9, or nothing at all.
-fn priority(node: &Node) -> Result<Option<u8>, String> {
+fn priority(node: &Node<'_>) -> Result<Option<u8>, String> {
     let wrong = |what: &str| {
         Err(format!(
             "from = {what}: a priority from 1 to 9, where 9 goes first; or \"none\" to shed nothing"
@@ -98,7 +99,7 @@ fn priority(node: &Node) -> Result<Option<u8>, String> {
     };
     match &node.value {
         Value::Whole(number @ 1..=9) => Ok(u8::try_from(*number).ok()),
-        Value::Text(word) if word == "none" => Ok(None),
+        Value::Text(word) if *word == "none" => Ok(None),
         Value::Text(word) => match word.trim().parse::<u8>() {
             Ok(number @ 1..=9) => Err(format!(
                 "from is a number; write from = {number}, without quotes"

@@ -19,12 +19,12 @@ const MAX_SLIPS: usize = 200;
 const MAX_MENDED: usize = 512 << 10;
 
 /// What stands there. Where the layer cannot be used, that is among the findings.
-pub(super) fn read(layer: usize, text: &str, findings: &mut Findings) -> Table {
-    plain::read(text).unwrap_or_else(|| read_any(layer, text, findings))
+pub(super) fn read<'t>(layer: usize, text: &'t str, findings: &mut Findings) -> Table<'t> {
+    plain::toml(text).unwrap_or_else(|| read_any(layer, text, findings))
 }
 
 /// The same, whatever TOML it is.
-pub(super) fn read_any(layer: usize, text: &str, findings: &mut Findings) -> Table {
+pub(super) fn read_any<'t>(layer: usize, text: &'t str, findings: &mut Findings) -> Table<'t> {
     if text.len() > MAX_MENDED {
         return match DeTable::parse(text) {
             Ok(tree) => convert(layer, text, &tree, Vec::new(), findings),
@@ -53,13 +53,13 @@ struct Slip {
     said: String,
 }
 
-fn convert(
+fn convert<'t>(
     layer: usize,
-    text: &str,
-    tree: &Spanned<DeTable<'_>>,
+    text: &'t str,
+    tree: &Spanned<DeTable<'t>>,
     slips: Vec<Slip>,
     findings: &mut Findings,
-) -> Table {
+) -> Table<'t> {
     let mut reader = Reader {
         layer,
         findings,
@@ -89,7 +89,7 @@ fn convert(
 }
 
 /// Says a slip to whom it concerns: a flag if it can be, else the file.
-fn judge(layer: usize, text: &str, slip: &Slip, table: &mut Table, findings: &mut Findings) {
+fn judge(layer: usize, text: &str, slip: &Slip, table: &mut Table<'_>, findings: &mut Findings) {
     let spot = Spot::new(layer, slip.at.clone());
     let twice = slip.said == "duplicate key";
     let first = twice
@@ -140,12 +140,12 @@ fn says_off(line: &str) -> bool {
     word.eq_ignore_ascii_case("off") || word.eq_ignore_ascii_case("false")
 }
 
-fn switch_off(table: &mut Table, name: &str) {
+fn switch_off(table: &mut Table<'_>, name: &str) {
     let Some(flag) = flags(table).and_then(|mut flags| flags.find(|entry| entry.key == name))
     else {
         return;
     };
-    let off = Value::Text("off".to_owned());
+    let off = Value::Text("off".into());
     match &mut flag.node.value {
         Value::Table(keys) => {
             let mut keys = keys.entries.iter_mut();
@@ -157,7 +157,7 @@ fn switch_off(table: &mut Table, name: &str) {
     }
 }
 
-fn flags(table: &mut Table) -> Option<impl Iterator<Item = &mut Entry>> {
+fn flags<'n, 't>(table: &'n mut Table<'t>) -> Option<impl Iterator<Item = &'n mut Entry<'t>>> {
     let flags = table
         .entries
         .iter_mut()
@@ -169,7 +169,7 @@ fn flags(table: &mut Table) -> Option<impl Iterator<Item = &mut Entry>> {
 }
 
 /// The flag in whose section an offset is, by the last header before it.
-fn owner(text: &str, offset: usize, table: &Table) -> Option<String> {
+fn owner(text: &str, offset: usize, table: &Table<'_>) -> Option<String> {
     let before = text.get(..offset)?;
     let header = before
         .rmatch_indices('[')
@@ -180,11 +180,11 @@ fn owner(text: &str, offset: usize, table: &Table) -> Option<String> {
         .entries
         .iter()
         .find(|flag| within(flag, header))
-        .map(|flag| flag.key.clone())
+        .map(|flag| flag.key.to_string())
 }
 
 /// Whether a header at this offset opens this flag or a table in it.
-fn within(flag: &Entry, header: usize) -> bool {
+fn within(flag: &Entry<'_>, header: usize) -> bool {
     let holds = |span: &Range<usize>| span.contains(&header);
     if holds(&flag.node.span) {
         return true;
@@ -196,20 +196,21 @@ fn within(flag: &Entry, header: usize) -> bool {
 }
 
 /// Marks the simple value at this place as broken. Gives the flag and the key that it belongs to.
-fn broken_value(table: &mut Table, at: &Range<usize>) -> Option<(String, String)> {
+fn broken_value(table: &mut Table<'_>, at: &Range<usize>) -> Option<(String, String)> {
     flags(table)?.find_map(|flag| {
         let Value::Table(keys) = &mut flag.node.value else {
             let found = break_simple(&mut flag.node, at, MAX_DEPTH);
-            return found.then(|| (flag.key.clone(), Key::ENABLED.to_owned()));
+            return found.then(|| (flag.key.to_string(), Key::ENABLED.to_owned()));
         };
         let mut keys = keys.entries.iter_mut();
-        let key = keys
-            .find_map(|key| break_simple(&mut key.node, at, MAX_DEPTH).then(|| key.key.clone()))?;
-        Some((flag.key.clone(), key))
+        let key = keys.find_map(|key| {
+            break_simple(&mut key.node, at, MAX_DEPTH).then(|| key.key.to_string())
+        })?;
+        Some((flag.key.to_string(), key))
     })
 }
 
-fn break_simple(node: &mut Node, at: &Range<usize>, depth: usize) -> bool {
+fn break_simple(node: &mut Node<'_>, at: &Range<usize>, depth: usize) -> bool {
     let Some(depth) = depth.checked_sub(1) else {
         return false;
     };
@@ -238,11 +239,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// As the tree has its keys sorted, they are put back into the order of the file.
-    fn table(&mut self, tree: &DeTable<'_>, depth: usize) -> Table {
-        let mut entries: Vec<Entry> = tree
+    fn table<'t>(&mut self, tree: &DeTable<'t>, depth: usize) -> Table<'t> {
+        let mut entries: Vec<Entry<'t>> = tree
             .iter()
             .map(|(key, value)| Entry {
-                key: key.get_ref().to_string(),
+                key: key.get_ref().clone(),
                 at: key.span(),
                 node: self.node(value, depth),
             })
@@ -251,7 +252,7 @@ impl Reader<'_> {
         Table { entries }
     }
 
-    fn node(&mut self, value: &Spanned<DeValue<'_>>, depth: usize) -> Node {
+    fn node<'t>(&mut self, value: &Spanned<DeValue<'t>>, depth: usize) -> Node<'t> {
         let span = value.span();
         let Some(depth) = depth.checked_sub(1) else {
             if !self.too_deep {
@@ -267,13 +268,13 @@ impl Reader<'_> {
             };
         };
         let read = match value.get_ref() {
-            DeValue::String(text) => Value::Text(text.to_string()),
+            DeValue::String(text) => Value::Text(text.clone()),
             DeValue::Integer(number) => whole(number.as_str(), number.radix()),
-            DeValue::Float(number) => Value::Real(number.as_str().to_owned()),
+            DeValue::Float(number) => Value::Real(number.as_str().to_owned().into()),
             DeValue::Boolean(yes) => Value::Bool(*yes),
             DeValue::Datetime(when) => match (when.date, when.time) {
                 (Some(date), None) => Value::Date(date.year, date.month, date.day),
-                _ => Value::Text(when.to_string()),
+                _ => Value::Text(when.to_string().into()),
             },
             DeValue::Array(list) => self.list(list, depth),
             DeValue::Table(table) => Value::Table(self.table(table, depth)),
@@ -281,12 +282,13 @@ impl Reader<'_> {
         Node { span, value: read }
     }
 
-    fn list(&mut self, list: &DeArray<'_>, depth: usize) -> Value {
+    fn list<'t>(&mut self, list: &DeArray<'t>, depth: usize) -> Value<'t> {
         Value::List(list.iter().map(|item| self.node(item, depth)).collect())
     }
 }
 
 /// A number of more digits than 64 bits hold is a number all the same, only not a whole one.
-fn whole(digits: &str, radix: u32) -> Value {
-    i64::from_str_radix(digits, radix).map_or_else(|_| Value::Real(digits.to_owned()), Value::Whole)
+fn whole(digits: &str, radix: u32) -> Value<'static> {
+    let read = i64::from_str_radix(digits, radix);
+    read.map_or_else(|_| Value::Real(digits.to_owned().into()), Value::Whole)
 }

@@ -1,5 +1,6 @@
 //! Back to JSON: a variant's data, and flags in the file's own form, for keeping.
 
+use super::names::day_text;
 use super::node::{Node, Value};
 use super::problem::shown;
 use crate::flags::model::{BucketBy, Enabled, FlagSpec};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 const MAX_DATA: usize = 64 << 10;
 
 /// The JSON text of a value, whatever it was written in.
-pub(super) fn json_of(node: &Node) -> Result<String, String> {
+pub(super) fn json_of(node: &Node<'_>) -> Result<String, String> {
     let json = value(node)?.to_string();
     if json.len() > MAX_DATA {
         return Err(format!("data of more than {} KiB", MAX_DATA >> 10));
@@ -18,9 +19,9 @@ pub(super) fn json_of(node: &Node) -> Result<String, String> {
 }
 
 /// As deep as the reader let it be.
-fn value(node: &Node) -> Result<Json, String> {
+fn value(node: &Node<'_>) -> Result<Json, String> {
     Ok(match &node.value {
-        Value::Text(text) => Json::String(text.clone()),
+        Value::Text(text) => Json::String(text.to_string()),
         Value::Whole(number) => json!(number),
         Value::Real(text) => {
             let plain: String = text.chars().filter(|c| *c != '_').collect();
@@ -33,12 +34,12 @@ fn value(node: &Node) -> Result<Json, String> {
             )
         }
         Value::Bool(yes) => Json::Bool(*yes),
-        Value::Date(year, month, day) => Json::String(format!("{year:04}-{month:02}-{day:02}")),
+        Value::Date(year, month, day) => Json::String(day_text(*year, *month, *day)),
         Value::List(list) => Json::Array(list.iter().map(value).collect::<Result<_, _>>()?),
         Value::Table(table) => {
             let mut object = Map::new();
             for entry in &table.entries {
-                object.insert(entry.key.clone(), value(&entry.node)?);
+                object.insert(entry.key.to_string(), value(&entry.node)?);
             }
             Json::Object(object)
         }

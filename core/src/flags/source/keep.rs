@@ -2,8 +2,8 @@
 //! it goes by.
 //!
 //! ```text
-//! state_dir/flags/last-good.json     the texts that hold, and flags that keep an older form
-//! state_dir/flags/PID.json           one for each process
+//! state_dir/flags/last-good     a line of JSON, and below it the texts that hold, as they are
+//! state_dir/flags/PID.json      one for each process
 //! ```
 //!
 //! Only the user of the process may read it. Files are written beside and renamed.
@@ -20,26 +20,28 @@ use std::sync::Arc;
 
 /// What is kept of processes that have ended is swept when there are more than these.
 const MAX_PROCESSES: usize = 1_024;
-/// The texts of all layers, escaped.
+/// The texts of all layers.
 const MAX_KEPT: u64 = (MAX_FILE * MAX_LAYERS) as u64 / 4;
 
 /// The folder of the flags in a `state_dir`.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
+/// What stands in the first line.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     format: u32,
     layers: Vec<KeptLayer>,
     shed: Option<KeptShed>,
-    /// In the native form.
+    /// Flags that keep an older form than the texts have, in the native form.
     older: String,
 }
 
+/// The texts stand below in this order, without anything between them.
 #[derive(Serialize, Deserialize)]
 struct KeptLayer {
     path: PathBuf,
-    text: Option<String>,
+    bytes: Option<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,7 +52,17 @@ struct KeptShed {
     at: Option<String>,
 }
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+impl Kept {
+    /// With what stands below it.
+    fn read(content: &[u8]) -> Option<(Self, &[u8])> {
+        let end = memchr::memchr(b'\n', content)?;
+        let (first, rest) = (content.get(..end)?, content.get(end + 1..)?);
+        let kept: Self = serde_json::from_slice(first).ok()?;
+        (kept.format == FORMAT).then_some((kept, rest))
+    }
+}
 
 impl Folder {
     /// Makes the folder, if it is not there.
@@ -59,20 +71,24 @@ impl Folder {
     }
 
     fn last_good(&self) -> PathBuf {
-        self.0.join("last-good.json")
+        self.0.join("last-good")
     }
 
     /// What was good when it was last kept, for these layers.
     pub(super) fn restore(&self, paths: &[PathBuf]) -> Option<Good> {
-        let text = content(&self.last_good(), MAX_KEPT)?;
-        let kept: Kept = serde_json::from_slice(&text).ok()?;
-        if kept.format != FORMAT {
-            return None;
+        let content = content(&self.last_good(), MAX_KEPT)?;
+        let (kept, mut rest) = Kept::read(&content)?;
+        let mut texts = Vec::new();
+        for layer in &kept.layers {
+            let Some(bytes) = layer.bytes else { continue };
+            let (text, after) = rest.split_at_checked(bytes)?;
+            texts.push((&layer.path, std::str::from_utf8(text).ok()?));
+            rest = after;
         }
         let text_of = |path: &PathBuf| {
-            let mut layers = kept.layers.iter();
-            let layer = layers.find(|layer| layer.path == *path)?;
-            layer.text.as_deref().map(Arc::from)
+            let mut texts = texts.iter();
+            let (_, text) = texts.find(|(name, _)| *name == path)?;
+            Some(Arc::from(*text))
         };
         let older = read(&[Layer::new("last-good.json", kept.older.as_str())], None);
         let shed = kept.shed.filter(|shed| (1..=9).contains(&shed.from));
@@ -100,7 +116,7 @@ impl Folder {
             layers: layers
                 .map(|(path, text)| KeptLayer {
                     path: path.clone(),
-                    text: text.as_deref().map(str::to_owned),
+                    bytes: text.as_ref().map(|text| text.len()),
                 })
                 .collect(),
             shed: good.kept.shed.as_ref().map(|shed| KeptShed {
@@ -111,14 +127,18 @@ impl Folder {
             }),
             older: native_json(&good.kept.flags),
         };
-        let json = serde_json::to_vec(&kept)?;
-        if json.len() as u64 > MAX_KEPT {
+        let mut whole = serde_json::to_vec(&kept)?;
+        whole.push(b'\n');
+        for text in good.layers.iter().flatten() {
+            whole.extend_from_slice(text.as_bytes());
+        }
+        if whole.len() as u64 > MAX_KEPT {
             return Err(std::io::Error::other("the flags are too long to be kept"));
         }
-        if content(&self.last_good(), MAX_KEPT).is_some_and(|there| there == json) {
+        if content(&self.last_good(), MAX_KEPT).is_some_and(|there| there == whole) {
             return Ok(());
         }
-        write(&self.last_good(), &json)
+        write(&self.last_good(), &whole)
     }
 
     /// Says what this process goes by.
@@ -217,10 +237,10 @@ pub fn statuses(state_dir: &Path) -> std::io::Result<Vec<Status>> {
 /// # Errors
 /// Nothing was kept there yet, or it may not be read.
 pub fn known_files(state_dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let path = state_dir.join("flags").join("last-good.json");
+    let path = Folder(state_dir.join("flags")).last_good();
     std::fs::metadata(&path)?;
-    let kept: Option<Kept> =
-        content(&path, MAX_KEPT).and_then(|text| serde_json::from_slice(&text).ok());
-    let kept = kept.ok_or(ErrorKind::InvalidData)?;
+    let content = content(&path, MAX_KEPT);
+    let kept = content.as_deref().and_then(Kept::read);
+    let (kept, _) = kept.ok_or(ErrorKind::InvalidData)?;
     Ok(kept.layers.into_iter().map(|layer| layer.path).collect())
 }

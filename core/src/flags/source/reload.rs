@@ -87,9 +87,13 @@ impl Profiler {
 }
 
 impl Store {
-    /// What a look at the files brought at start.
-    pub(crate) fn of_source(document: Option<Document>) -> Self {
-        Self::new(document.map(compile))
+    /// What the first look at the files brought, if there are any.
+    pub(crate) fn of_source(look: &mut Look) -> Self {
+        let store = Self::new(look.document.take().map(compile));
+        if look.looked {
+            store.looked();
+        }
+        store
     }
 }
 

@@ -1,6 +1,10 @@
 //! Lines on their way from the collector's thread to the one that writes. No page touches it.
+//!
+//! Its threads wait for each other, so its lock is the standard library's: those of `parking_lot`
+//! keep their waiters in a table of the process, which a fork can tear, and then fresh ones hang in
+//! the child, too.
 
-use parking_lot::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// So many bytes wait; what comes then is dropped.
@@ -26,9 +30,14 @@ struct State {
 }
 
 impl Queue {
+    /// Nothing in here panics while it is held, and lines would be whole even then.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// `false` where the queue is full.
     pub(super) fn push(&self, line: &[u8]) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.closed || state.lines.len() + line.len() > MOST {
             return false;
         }
@@ -42,31 +51,34 @@ impl Queue {
     }
 
     pub(super) fn length(&self) -> usize {
-        self.state.lock().lines.len()
+        self.lock().lines.len()
     }
 
     /// Waits for lines; nothing when the queue was closed and is empty.
     pub(super) fn take(&self) -> Option<Vec<u8>> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         while state.lines.is_empty() {
             if state.closed {
                 return None;
             }
-            self.changed.wait(&mut state);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         Some(state.swap())
     }
 
     /// What there is now.
     pub(super) fn take_now(&self) -> Vec<u8> {
-        self.state.lock().swap()
+        self.lock().swap()
     }
 
     /// What was taken is written, or lost.
     pub(super) fn done(&self, mut lines: Vec<u8>) {
         lines.clear();
         lines.shrink_to(KEPT_CAPACITY);
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.spare = lines;
         state.busy = false;
         drop(state);
@@ -74,17 +86,20 @@ impl Queue {
     }
 
     pub(super) fn close(&self) {
-        self.state.lock().closed = true;
+        self.lock().closed = true;
         self.changed.notify_all();
     }
 
     /// `false` where the time was over first.
     pub(super) fn wait_until_empty(&self, deadline: Instant) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         while state.busy || !state.lines.is_empty() {
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
-                return !state.busy && state.lines.is_empty();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
             }
+            let waited = self.changed.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         true
     }
