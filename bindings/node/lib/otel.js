@@ -2,7 +2,7 @@
 // For everything that has an OpenTelemetry instrumentation and no hook here: a span processor that
 // shows its spans as calls.
 
-const { Span, beginCall, outcomeOf, quietly, Category, OK } = require('./hooks/tools.js')
+const { Category, beginIn, endWith, quietly, recordingContext } = require('./hooks/tools.js')
 
 /** What OpenTelemetry says of a client's call, in its older names and its newer ones. */
 const SYSTEM = ['db.system.name', 'db.system', 'rpc.system', 'messaging.system']
@@ -37,8 +37,10 @@ class IoprofilerSpanProcessor {
     quietly(() => {
       if (!OUTGOING.has(span.kind)) return
       const { attributes = {} } = span
-      const call = beginCall(categoryOf(attributes), String(first(attributes, DETAIL) ?? span.name))
-      if (call !== null) this.#calls.set(span, call)
+      const context = recordingContext()
+      if (context === null) return
+      const index = beginIn(context, categoryOf(attributes), String(first(attributes, DETAIL) ?? span.name))
+      this.#calls.set(span, { context, index })
     })
   }
 
@@ -49,11 +51,12 @@ class IoprofilerSpanProcessor {
       this.#calls.delete(span)
       const { attributes = {} } = span
       // Some instrumentations tell only at the end what it was.
-      const detail = first(attributes, DETAIL)
-      if (detail !== undefined) call.detail(String(detail))
-      const [host, port] = [first(attributes, HOST), first(attributes, PORT)]
-      if (host !== undefined) call.target(port === undefined ? String(host) : `${host}:${port}`)
-      Span.endWith(call, span.status?.code === FAILED ? outcomeOf(undefined) : OK)
+      const { context, index } = call
+      const { recorder } = context.request
+      const [detail, host, port] = [DETAIL, HOST, PORT].map((names) => first(attributes, names))
+      if (detail !== undefined) recorder?.setDetail(index, String(detail))
+      if (host !== undefined) recorder?.setTarget(index, port === undefined ? String(host) : `${host}:${port}`)
+      endWith(context, index, span.status?.code === FAILED)
     })
   }
 

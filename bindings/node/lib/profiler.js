@@ -282,6 +282,7 @@ class Profiler {
   #fetchLog() {
     state.second++
     this.countMissed()
+    this.#instrumentation?.look()
     for (const event of native.profilerLog(this.#number)) this.say(event.kind, event.message)
   }
 

@@ -19,6 +19,7 @@ const PARENT = 5
 const SITE = 6
 const LOW = 7
 const HITS = 9
+const MISSES = 10
 
 const RECORD_BYTES = 56
 const FIRST_CAPACITY = 64
@@ -38,6 +39,7 @@ const PART_OF_LEAF = 1 << 18
 const HAS_TARGET = 1 << 19
 const CUT = 1 << 20
 const COUNTED = 1 << 24
+const HITS_AND_MISSES = 3 << 24
 
 const OK = 0
 const ERROR = 1
@@ -171,10 +173,12 @@ class Recorder {
     this.words = new Uint32Array(larger)
   }
 
-  /** A call is over. */
+  /** A call is over; the first end counts. */
   end(index, outcome) {
+    const end = index * DOUBLES + END
+    if (index < 0 || this.doubles[end] !== 0) return
     tick()
-    this.doubles[index * DOUBLES + END] = clock[0]
+    this.doubles[end] = clock[0]
     if (outcome !== OK) this.words[index * WORDS + ABOUT] |= outcome << OUTCOME_SHIFT
     if (index < this.handed || this.spilled) this.endLate(index)
   }
@@ -186,12 +190,27 @@ class Recorder {
 
   /** `which`: 0 hits, 1 misses, 2 rows, 3 bytes. Before the call's end. */
   setCount(index, which, count) {
+    if (index < 0) return
     const word = index * WORDS
     this.words[word + HITS + which] = count < 0 ? 0 : Math.min(count, 0xffffffff)
     this.words[word + ABOUT] |= COUNTED << which
   }
 
+  setRows(index, rows) {
+    this.setCount(index, 2, rows)
+  }
+
+  /** What a look for keys brought, known at its end. */
+  setFound(index, hits, misses) {
+    if (index < 0) return
+    const word = index * WORDS
+    this.words[word + HITS] = hits
+    this.words[word + MISSES] = misses
+    this.words[word + ABOUT] |= HITS_AND_MISSES
+  }
+
   setDetail(index, detail) {
+    if (index < 0) return
     if (index < this.handed || this.spilled) {
       native.late(this.buffer, index, detail.length > MAX_DETAIL ? beginning(detail) : detail, undefined)
       return
@@ -211,13 +230,14 @@ class Recorder {
   }
 
   setTarget(index, target) {
+    if (index < 0) return
     const kept = target.length > MAX_DETAIL ? beginning(target) : target
     if (index < this.handed || this.spilled) {
       native.late(this.buffer, index, undefined, kept)
       return
     }
-    this.targets ??= new Map()
-    this.targets.set(index, kept)
+    this.targets ??= []
+    this.targets[index] = kept
     this.words[index * WORDS + ABOUT] |= HAS_TARGET
   }
 
@@ -255,7 +275,7 @@ class Recorder {
     if (this.targets === null) return ''
     const targets = []
     for (let index = from; index < to; index++) {
-      if (this.targets.has(index)) targets.push(this.targets.get(index))
+      if ((this.words[index * WORDS + ABOUT] & HAS_TARGET) !== 0) targets.push(this.targets[index])
     }
     return targets.join('\0')
   }

@@ -250,8 +250,8 @@ function follow(result, call) {
   )
 }
 
-/** For hooks: begins a call of the request that runs now. `null` where there is none to record. */
-function beginCall(category, detail) {
+/** For hooks: the context of the request that runs now, if its calls are recorded; else null. */
+function recordingContext() {
   if (!state.on) return null
   const context = storage.getStore()
   if (context === undefined) {
@@ -259,11 +259,19 @@ function beginCall(category, detail) {
     return null
   }
   const { request } = context
-  if (request.recorder === null) {
-    if (request.ended) state.late++
-    return null
-  }
-  return new Span(request, takeSafely(context, request.recorder, numberOf(category, false), detail), PART_OF_LEAF)
+  if (request.recorder !== null) return context
+  if (request.ended) state.late++
+  return null
+}
+
+/** For hooks: begins a call of a category that knows its number. Its index. */
+function beginIn(context, category, detail) {
+  return takeSafely(context, context.request.recorder, category.number, detail)
+}
+
+/** For hooks: ends what `beginIn` began. */
+function endIn(context, index, outcome) {
+  context.request.endCall(index, outcome)
 }
 
 /**
@@ -283,4 +291,4 @@ function inContext(context, callback) {
   }
 }
 
-module.exports = { span, scope, Span, NONE, Category, beginCall, contextNow, follow, inContext, outcomeOf, textOf, OK }
+module.exports = { span, scope, Span, NONE, Category, beginIn, endIn, recordingContext, contextNow, follow, inContext, outcomeOf, textOf, OK }

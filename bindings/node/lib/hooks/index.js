@@ -3,7 +3,7 @@
 // asks which request runs now, so it does not matter whose that is.
 
 const { Loader } = require('./loader.js')
-const { Wraps } = require('./tools.js')
+const { Wraps, quietly } = require('./tools.js')
 
 const LIBRARIES = [
   require('./pg.js'),
@@ -38,6 +38,8 @@ const users = new Map()
 let chosen = null
 let loader = null
 let wraps = null
+/** Hooks for modules of Node that the application may load yet: by their names. */
+const awaited = new Map()
 /** What was reported so far: for those that come later. */
 let reports = []
 
@@ -58,9 +60,25 @@ function hook(profiler, what, hear) {
   const bullmq = require('./bullmq.js')(() => users.keys().next().value)
   const libraries = [...LIBRARIES, bullmq].filter((library) => chosen.has(library.name))
   wraps = new Wraps()
-  for (const library of libraries) library.builtin?.(wraps, report)
-  loader = new Loader(libraries, UNKNOWN, report)
+  for (const library of libraries) {
+    library.builtin?.(wraps, report)
+    for (const [name, hookModule] of Object.entries(library.onceLoaded ?? {})) awaited.set(name, hookModule)
+  }
+  loader = new Loader(libraries, UNKNOWN, report, look)
   loader.start()
+  look()
+}
+
+/** Hooks those modules of Node that were loaded meanwhile: nothing tells when they are. */
+function look() {
+  for (const [name, hookModule] of awaited) {
+    if (!process.moduleLoadList?.includes(`NativeModule ${name.replace('node:', '')}`)) continue
+    awaited.delete(name)
+    quietly(() => {
+      hookModule(process.getBuiltinModule(name), wraps)
+      report(name, undefined)
+    })
+  }
 }
 
 function unhookAll() {
@@ -68,6 +86,7 @@ function unhookAll() {
   wraps?.undo()
   loader = null
   wraps = null
+  awaited.clear()
 }
 
 /** Undoes a profiler's hooks; the last one's undoing puts everything back. */
@@ -79,4 +98,4 @@ function unhook(profiler) {
   reports = []
 }
 
-module.exports = { hook, unhook, names, packages }
+module.exports = { hook, unhook, look, names, packages }

@@ -40,9 +40,14 @@ class Loader {
   #wraps = new Wraps()
   #hooked = new Set()
   #report
+  #onLoad
 
-  /** `unknown` are packages that are known and not hooked, with what to do about it. */
-  constructor(libraries, unknown, report) {
+  /**
+   * `unknown` are packages that are known and not hooked, with what to do about it. `onLoad` hears of
+   * each file.
+   */
+  constructor(libraries, unknown, report, onLoad) {
+    this.#onLoad = onLoad
     this.#libraries = libraries
     this.#unknown = unknown
     this.#report = report
@@ -60,6 +65,7 @@ class Loader {
     this.#wraps.wrap(Module.prototype, 'load', (load) => function (filename) {
       const result = load.apply(this, arguments)
       loader.#loaded(this, filename)
+      loader.#onLoad()
       return result
     })
     for (const [filename, module] of Object.entries(require.cache)) {

@@ -4,7 +4,7 @@
 
 const { EventEmitter } = require('node:events')
 const { state, storage } = require('../context.js')
-const { Category, Span, beginCall, contextNow, follow, inContext, outcomeOf, OK } = require('../span.js')
+const { Category, beginIn, contextNow, endIn, inContext, outcomeOf, recordingContext, OK } = require('../span.js')
 
 /** Replaces methods, and puts them back. */
 class Wraps {
@@ -52,63 +52,111 @@ function quietly(part) {
   }
 }
 
-/** The index of the last argument that is a function; −1 for none. */
-function callbackIndex(args) {
-  const last = args.length - 1
-  return last >= 0 && typeof args[last] === 'function' ? last : -1
+/** What `make` says of an object, made once: the server of a client does not change. */
+function oncePer(make) {
+  const known = new WeakMap()
+  return (of) => {
+    let made = known.get(of)
+    if (made === undefined) known.set(of, (made = make(of)))
+    return made
+  }
+}
+
+/** Which server a call goes to. */
+function setTarget(context, index, target) {
+  context.request.recorder?.setTarget(index, target)
+}
+
+/** Ends a call, and says before what it brought: `tell(recorder, index, result, about)`. */
+function endWith(context, index, error, tell, result, about) {
+  try {
+    if (!error && tell !== undefined) {
+      const { recorder } = context.request
+      if (recorder !== null) tell(recorder, index, result, about)
+    }
+    endIn(context, index, error ? outcomeOf(error) : OK)
+  } catch {
+    state.failures++
+  }
+}
+
+/** Ends a call that threw. */
+function endThrown(context, index, error) {
+  endWith(context, index, error ?? true)
+}
+
+/** The library's own callback of a call, `(error, result, …)`: ends it. */
+function endedBy(context, index, callback, tell, about) {
+  return function (error, result) {
+    endWith(context, index, error, tell, result, about)
+    return Reflect.apply(callback, this, arguments)
+  }
 }
 
 /**
- * The callback of a call: ends it, and runs the application's own in the context in which it was
- * given, not in that of whoever gives a connection back. `onResult` says what the call brought.
+ * The application's callback of a call: ends it, and runs in the context in which it was given, not
+ * in that of whoever gives a connection back.
  */
-function endingCallback(call, callback, onResult) {
-  const context = contextNow()
-  const theirs = context === undefined ? callback : inContext(context, callback)
-  return function (error, ...results) {
-    quietly(() => {
-      if (!error && onResult !== undefined) onResult(call, ...results)
-      Span.endWith(call, error ? outcomeOf(error) : OK)
-    })
-    return theirs.call(this, error, ...results)
+function calledBack(context, index, callback, tell, about) {
+  const given = contextNow()
+  return function (error, result) {
+    endWith(context, index, error, tell, result, about)
+    return storage.run(given, Reflect.apply, callback, this, arguments)
   }
 }
 
 /** The promise of a call: ends it. Settled alike; where nobody handles it, unhandled alike. */
-function endingPromise(call, promise, onResult) {
-  if (onResult === undefined) return follow(promise, call)
+function endingPromise(context, index, promise, tell, about) {
   return promise.then(
     (result) => {
-      quietly(() => {
-        onResult(call, result)
-        Span.endWith(call, OK)
-      })
+      endWith(context, index, null, tell, result, about)
       return result
     },
     (error) => {
-      Span.endWith(call, outcomeOf(error))
+      endThrown(context, index, error)
       throw error
     },
   )
 }
 
-/** Ends a call by the events of an emitter: an error that nobody listens for still throws. */
-function endByEvents(call, emitter, events) {
-  emitter.once(EventEmitter.errorMonitor, (error) => quietly(() => Span.endWith(call, outcomeOf(error))))
-  for (const event of events) emitter.once(event, () => quietly(() => Span.endWith(call, OK)))
+/**
+ * Ends a call by the events of an emitter, whose listeners run where the application asked, not in
+ * what the connection happens to be in. An error that nobody listens for still throws.
+ */
+function endByEvents(context, index, emitter, events) {
+  const given = contextNow()
+  const { emit } = emitter
+  const value = function () {
+    return storage.run(given, Reflect.apply, emit, this, arguments)
+  }
+  Object.defineProperty(emitter, 'emit', { value, writable: true, configurable: true })
+  const end = endOnce(context, index)
+  emitter.once(EventEmitter.errorMonitor, (error) => end(error ?? true))
+  for (const event of events) emitter.once(event, () => end(null))
 }
 
-/** Ends a call that threw. */
-function endThrown(call, error) {
-  quietly(() => Span.endWith(call, outcomeOf(error)))
+/** Ends a call by whichever of several ends comes first. */
+function endOnce(context, index) {
+  let isOpen = true
+  return (error, tell, result) => {
+    if (isOpen) endWith(context, index, error, tell, result)
+    isOpen = false
+  }
+}
+
+/** A callback of the application, bound to the context in which it was given. */
+function bound(callback) {
+  if (typeof callback !== 'function') return callback
+  const context = contextNow()
+  return context === undefined ? callback : inContext(context, callback)
 }
 
 /** A method that connects: what a connection does for itself, now and later, is no request's. */
 function outsideRequests(method) {
   return function (...args) {
     if (storage.getStore() === undefined) return method.apply(this, args)
-    return storage.exit(() => method.apply(this, args))
+    return storage.exit(Reflect.apply, method, this, args.map(bound))
   }
 }
 
-module.exports = { Wraps, Category, Span, beginCall, callbackIndex, contextNow, endByEvents, endThrown, endingCallback, endingPromise, inContext, outcomeOf, outsideRequests, quietly, OK }
+module.exports = { Wraps, Category, OK, beginIn, bound, calledBack, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state }
