@@ -62,10 +62,10 @@ function gate(given) {
       if (predicate !== null) throw wrong('gate', way, 'at most one function')
       predicate = way
       words.push('callable')
-    } else if (GATE_WAYS.includes(way)) {
+    } else if (GATE_WAYS.includes(way) || (typeof way === 'string' && /^flag:[^,]+$/.test(way))) {
       words.push(way)
     } else {
-      throw wrong('gate', way, `allowed: ${GATE_WAYS.map((word) => `"${word}"`).join(', ')}, a function, or a list of them`)
+      throw wrong('gate', way, `allowed: ${GATE_WAYS.map((word) => `"${word}"`).join(', ')}, "flag:NAME", a function, or a list of them`)
     }
   }
   return { words: words.join(','), predicate }

@@ -69,6 +69,7 @@ class Profiler {
       facts.id,
       facts.traceparent,
       facts.viewer,
+      '',
     ]
     const joined = fields.map((field) => (field === undefined || field === null ? '' : String(field).replaceAll('\0', '\ufffd')))
     return this.beginJoined(code, facts.asked === true, joined.join('\0'))
@@ -145,6 +146,7 @@ class Profiler {
   /** The requests that go on now, oldest first, as plain data, each with its open calls only. */
   inFlight() {
     for (const request of this.open) {
+      request.tell()
       if (request.recorder !== null) request.recorder.handOver()
     }
     return native.profilerInFlight(this.#number).map((json) => JSON.parse(json))
@@ -245,6 +247,11 @@ class Profiler {
   /** Opens the access log's file again: after it was moved away. It notices that by itself as well. */
   reopenLogs() {
     native.profilerReopenLogs(this.#number)
+  }
+
+  /** Looks at the flags' files now, instead of within a second; gives what is wrong with them. */
+  reloadFlags() {
+    return native.profilerReloadFlags(this.#number)
   }
 
   /** What happened in this process so far: plain counters. */

@@ -291,4 +291,4 @@ function inContext(context, callback) {
   }
 }
 
-module.exports = { span, scope, Span, NONE, Category, beginIn, endIn, recordingContext, contextNow, follow, inContext, outcomeOf, textOf, OK }
+module.exports = { span, scope, Span, NONE, Category, beginIn, endIn, recordingContext, contextNow, inContext, isThenable, outcomeOf, OK }
