@@ -8,15 +8,15 @@
 // exposure.
 
 const { native, answer } = require('./board.js')
-const { storage, state } = require('./context.js')
+const { storage } = require('./context.js')
 
-// A flag on a sheet, in words of 4 bytes; `Ahead` of src/flags.rs is the same.
+// A flag on a sheet, in words of 4 bytes; `Ahead` of src/flags.rs is the same. Its state stands lowest,
+// above it how often it was read, so that a further read is one addition.
 const WORDS = 4
-const FLAG = 2
-const READS = 3
-const STATE_SHIFT = 16
-const ORDER_SHIFT = 20
-const MOST_READS = (1 << ORDER_SHIFT) - 1
+const FLAG = 1
+const READ = 1 << 3
+const STATE = READ - 1
+const ORDER_SHIFT = 16
 
 const ON = 1
 const DARK = 2
@@ -32,7 +32,7 @@ const MOST_AHEAD = 256
 const MOST_KNOWN = 4096
 const POOLED = 64
 
-/** Names to their places on sheets. */
+/** Names to their first words on sheets. */
 const places = new Map()
 /** The core's numbers of those flags, in the same order. */
 const numbers = []
@@ -45,28 +45,22 @@ class Sheet {
     this.words = null
     /** Flags that stand on it. */
     this.known = 0
-    this.second = 0
     /** Flags that were read. */
-    this.read = 0
+    this.reads = 0
     this.isAhead = false
     this.#grow()
   }
 
   static take() {
-    const sheet = pool.length === 0 ? new Sheet() : pool.pop()
-    sheet.second = state.second
-    return sheet
+    return pool.length === 0 ? new Sheet() : pool.pop()
   }
 
   /** Its request needs it no more; what was read has been told. */
   release() {
     if (pool.length >= POOLED) return
     const { words } = this
-    for (let word = 0; word < this.known * WORDS; word += WORDS) {
-      words[word + FLAG] = (words[word + FLAG] & 0xffff) | (UNDECIDED << STATE_SHIFT)
-      words[word + READS] = 0
-    }
-    this.read = 0
+    for (let word = 0; word < this.known * WORDS; word += WORDS) words[word] = UNDECIDED
+    this.reads = 0
     this.isAhead = false
     pool.push(this)
   }
@@ -81,18 +75,43 @@ class Sheet {
       this.words = new Uint32Array(larger)
     }
     for (; this.known < numbers.length; this.known++) {
-      this.words[this.known * WORDS + FLAG] = numbers[this.known] | (UNDECIDED << STATE_SHIFT)
+      this.words[this.known * WORDS] = UNDECIDED
+      this.words[this.known * WORDS + FLAG] = numbers[this.known]
     }
   }
 
-  /** The state of a flag that was not decided yet; −1 where it cannot be. */
-  decide(request, place) {
-    if (place >= this.known) this.#grow()
-    const ahead = !this.isAhead && this.read >= ONE_BY_ONE && place < MOST_AHEAD
-    if (ahead) this.isAhead = true
-    const [from, to] = ahead ? [0, Math.min(this.known, MOST_AHEAD)] : [place, place + 1]
-    native.ahead(request.low, request.high, this.buffer, from, to)
-    return answer[0] === 1 ? this.words[place * WORDS + FLAG] >>> STATE_SHIFT : -1
+  /** Reads a flag for the first time. Its state; −1 where it cannot be decided. */
+  readFirst(request, word) {
+    if (word >= this.known * WORDS) this.#grow()
+    if (this.words[word] === UNDECIDED && !this.#decide(request, word / WORDS)) return -1
+    const { words } = this
+    words[word] += READ
+    words[word + FLAG] = (words[word + FLAG] & 0xffff) | (this.reads++ << ORDER_SHIFT)
+    return words[word] & STATE
+  }
+
+  /** Decides a flag; and all others, where many are read. */
+  #decide(request, place) {
+    const ahead = !this.isAhead && this.reads >= ONE_BY_ONE && place < MOST_AHEAD
+    if (ahead) return this.#decideAll(request)
+    native.ahead(request.low, request.high, this.buffer, place, place + 1)
+    return answer[0] === 1
+  }
+
+  /** What was decided stays as it is: it may have been read. */
+  #decideAll(request) {
+    this.isAhead = true
+    const { words } = this
+    const to = Math.min(this.known, MOST_AHEAD)
+    for (let from = 0; from < to; from++) {
+      if (words[from * WORDS] !== UNDECIDED) continue
+      let end = from + 1
+      while (end < to && words[end * WORDS] === UNDECIDED) end++
+      native.ahead(request.low, request.high, this.buffer, from, end)
+      if (answer[0] !== 1) return false
+      from = end
+    }
+    return true
   }
 }
 
@@ -102,41 +121,31 @@ function asked(low, high, name, fallback) {
   return answer[0]
 }
 
-/** A flag's place on sheets; `undefined` where there are too many. */
+/** A flag's first word on sheets; `undefined` where there are too many. */
 function meet(name) {
   if (numbers.length >= MOST_KNOWN) return undefined
   const number = native.flagNumber(String(name))
   if (number === 0) return undefined
-  places.set(name, numbers.length)
-  return numbers.push(number) - 1
+  const word = numbers.length * WORDS
+  numbers.push(number)
+  places.set(name, word)
+  return word
 }
 
 /** 0 off, 1 on, 2 dark. */
 function stateIn(request, name, fallback) {
-  let sheet = request.flags
-  if (sheet === null || sheet.second !== state.second) {
-    forget(request)
-    sheet = request.flags = Sheet.take()
-  }
-  const place = places.get(name) ?? meet(name)
-  if (place === undefined) return asked(request.low, request.high, name, fallback)
-  const word = place * WORDS
+  const sheet = (request.flags ??= Sheet.take())
   const { words } = sheet
-  let decided = place < sheet.known ? words[word + FLAG] >>> STATE_SHIFT : UNDECIDED
-  if (decided === UNDECIDED) {
-    decided = sheet.decide(request, place)
+  const word = places.get(name) ?? meet(name)
+  let decided = word < words.length ? words[word] : 0
+  if (decided >= READ) {
+    words[word] = decided + READ
+    decided &= STATE
+  } else {
+    decided = word === undefined ? -1 : sheet.readFirst(request, word)
     if (decided === -1) return asked(request.low, request.high, name, fallback)
   }
-  count(sheet, word)
-  if (decided === DEFAULT) return fallback ? ON : 0
-  return decided
-}
-
-function count(sheet, word) {
-  const { words } = sheet
-  const reads = words[word + READS]
-  if (reads === 0) words[word + READS] = (sheet.read++ << ORDER_SHIFT) | 1
-  else if ((reads & MOST_READS) !== MOST_READS) words[word + READS] = reads + 1
+  return decided !== DEFAULT ? decided : fallback ? ON : 0
 }
 
 /** Tells the core what was read, and asks it anew from now on. */
@@ -148,6 +157,11 @@ function forget(request) {
   sheet.release()
 }
 
+/** Each second: so that a kill switch arrives in requests that go on. */
+function forgetAll(requests) {
+  for (const request of requests) if (request.flags !== null) forget(request)
+}
+
 /** The running request, while it goes on. */
 function running() {
   const context = storage.getStore()
@@ -155,8 +169,9 @@ function running() {
 }
 
 function stateOf(name, fallback) {
-  const request = running()
-  return request === null ? asked(0, 0, name, fallback) : stateIn(request, name, fallback)
+  const context = storage.getStore()
+  if (context === undefined || context.request.ended) return asked(0, 0, name, fallback)
+  return stateIn(context.request, name, fallback)
 }
 
 /** Whether a flag is on. `fallback` answers where no file names it, or it is broken. */
@@ -211,4 +226,4 @@ const variant = (name, fallback = false) => decide(name, fallback).variant
 const flagData = (name, who = undefined) => dataIn(running(), name, who)
 const explain = (name) => explainIn(running(), name)
 
-module.exports = { flag, variant, decide, flagData, explain, decideIn, dataIn, explainIn, attribute, stateIn, stateOf, running, forget, ON, DARK }
+module.exports = { flag, variant, decide, flagData, explain, decideIn, dataIn, explainIn, attribute, stateIn, stateOf, running, forget, forgetAll, ON, DARK }

@@ -3,6 +3,7 @@
 
 const { native, answer } = require('./board.js')
 const { storage, state } = require('./context.js')
+const { forgetAll } = require('./flags.js')
 const { Request } = require('./request.js')
 const options = require('./options.js')
 
@@ -287,7 +288,7 @@ class Profiler {
   }
 
   #fetchLog() {
-    state.second++
+    forgetAll(this.open)
     this.countMissed()
     this.#instrumentation?.look()
     for (const event of native.profilerLog(this.#number)) this.say(event.kind, event.message)

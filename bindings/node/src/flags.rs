@@ -7,6 +7,7 @@ use crate::request::find;
 use ioprofiler_core::flags::{self, DarkEnd, Decision, FlagId, State, Subject};
 use ioprofiler_core::handle::{RequestHandle, SpanHandle};
 use napi_derive::napi;
+use std::cell::Cell;
 
 /// The number of a flag; 0 is one that is never found.
 #[napi(catch_unwind)]
@@ -33,20 +34,19 @@ pub(crate) fn flag(call: &Call) {
 
 /// A flag as a request of JavaScript keeps it; `lib/flags.js` has the same.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(crate) struct Ahead {
+    /// The state, 3 where the caller's default answers; above it, how often it was read.
+    state: u32,
+    /// The flag's number; above it, the how-manyth of its request it was.
+    flag: u32,
     /// The decision, in halves.
     low: u32,
     high: u32,
-    /// The flag's number; above it the state, 3 where the caller's default answers.
-    flag: u32,
-    /// How often it was read; above it the how-manyth of its request it was.
-    reads: u32,
 }
 
-const STATE_SHIFT: u32 = 16;
 const DEFAULT: u32 = 3;
-const ORDER_SHIFT: u32 = 20;
-const READS: u32 = (1 << ORDER_SHIFT) - 1;
+const READS_SHIFT: u32 = 3;
 
 /// `ahead(low, high, flags, from, to)`: decides these flags for the request. Answers 1 where it
 /// did.
@@ -57,45 +57,53 @@ pub(crate) fn ahead(call: &Call) {
     let Some(flags) = flags.get_mut(from..to) else {
         return call.answer(0);
     };
-    let numbers: Vec<FlagId> = flags
-        .iter()
-        .map(|flag| FlagId::from_number(flag.flag & 0xffff))
-        .collect();
-    let mut places = flags.iter_mut();
-    let decided = call
-        .request()
-        .decide_ahead(numbers.into_iter(), |decision| {
-            if let Some(place) = places.next() {
-                place.take(decision);
-            }
-        });
+    // Their numbers are read while their decisions are written.
+    let flags = Cell::from_mut(flags).as_slice_of_cells();
+    let mut places = flags.iter();
+    let numbers = flags.iter().map(|flag| flag.get().id());
+    let decided = call.request().decide_ahead(numbers, |decision| {
+        if let Some(place) = places.next() {
+            place.set(place.get().with(decision));
+        }
+    });
     call.answer(u32::from(decided));
 }
 
 impl Ahead {
-    fn take(&mut self, decision: Decision) {
+    fn id(&self) -> FlagId {
+        FlagId::from_number(self.flag & 0xffff)
+    }
+
+    fn with(self, decision: Decision) -> Self {
         let bits = decision.to_bits();
-        (self.low, self.high) = (bits as u32, (bits >> 32) as u32);
         let state = if decision.reason().is_default() {
             DEFAULT
         } else {
             number(decision.state())
         };
-        self.flag = (self.flag & 0xffff) | state << STATE_SHIFT;
+        Self {
+            state,
+            low: bits as u32,
+            high: (bits >> 32) as u32,
+            ..self
+        }
     }
 
     fn decision(&self) -> Decision {
         Decision::from_bits(u64::from(self.low) | (u64::from(self.high) << 32))
     }
+
+    fn reads(&self) -> u32 {
+        self.state >> READS_SHIFT
+    }
 }
 
 /// What was read of them is an exposure from now on, in the order in which it was read first.
-pub(crate) fn expose(request: RequestHandle, flags: &mut [Ahead]) {
-    let mut read: Vec<&mut Ahead> = flags.iter_mut().filter(|flag| flag.reads != 0).collect();
-    read.sort_by_key(|flag| flag.reads >> ORDER_SHIFT);
+pub(crate) fn expose(request: RequestHandle, flags: &[Ahead]) {
+    let mut read: Vec<&Ahead> = flags.iter().filter(|flag| flag.reads() != 0).collect();
+    read.sort_by_key(|flag| flag.flag >> 16);
     for flag in read {
-        request.expose(flag.decision(), flag.reads & READS);
-        flag.reads = 0;
+        request.expose(flag.decision(), flag.reads());
     }
 }
 

@@ -51,9 +51,9 @@ fn tell_from(call: &Call, at: usize) {
         });
     }
     // SAFETY: an argument of the running call, which runs no JavaScript; all bits are valid.
-    let flags: &mut [Ahead] = unsafe { call.records(at + 2) };
+    let flags: &[Ahead] = unsafe { call.records(at + 2) };
     let known = call.u32(at + 3) as usize;
-    if let Some(flags) = flags.get_mut(..known) {
+    if let Some(flags) = flags.get(..known) {
         flags::expose(request, flags);
     }
 }

@@ -74,11 +74,16 @@ impl InRequest {
         };
         let snapshot = self.pinned(&published, &mut facts);
         let memo = &self.slot.flags;
+        let who = facts.subject();
         for FlagId(flag) in flags {
-            let decided = match memo.find(flag) {
+            let mut decided = match memo.find(flag) {
                 Some((decided, _)) => decided,
-                None => self.with_own(&facts, snapshot, flag, |who| snapshot.resolve(flag, who)),
+                None => snapshot.resolve(flag, &who),
             };
+            // What goes by the request's id, which is not there before somebody wants it.
+            if decided.reason() == Reason::NoUnit && snapshot.is_by_request(flag) {
+                decided = self.with_own(&facts, snapshot, flag, |who| snapshot.resolve(flag, who));
+            }
             each(Decision::new(decided, false));
         }
         true

@@ -1,7 +1,7 @@
 //! Decisions made ahead, and what of them was read.
 
 use crate::make::{flag, snapshot};
-use ioprofiler::flags::{Decision, FlagId};
+use ioprofiler::flags::{BucketBy, Decision, FlagId};
 use ioprofiler::handle::RequestHandle;
 use ioprofiler::{Facts, Profiler};
 
@@ -17,17 +17,19 @@ fn profiler() -> Profiler {
         flag("ahead_half").percent(50),
         flag("ahead_dark").dark(100),
         flag("ahead_broken").broken("as told"),
+        flag("ahead_drawn").percent(100).by(BucketBy::Request),
     ]));
     profiler
 }
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "ahead_all",
     "ahead_user",
     "ahead_half",
     "ahead_dark",
     "ahead_broken",
     "ahead_nowhere",
+    "ahead_drawn",
 ];
 
 fn look(request: RequestHandle) -> Vec<Decision> {
@@ -90,6 +92,7 @@ fn what_was_exposed_stays_and_the_rest_follows_who_it_is() {
     let request = begin(&profiler());
     let before = look(request);
     assert_eq!(before[2].reason().as_str(), "no_unit");
+    assert_eq!(before[6].reason().as_str(), "percent");
     request.expose(before[2], 2);
     request.expose(before[0], 1);
     request.request().set_user("ann");
