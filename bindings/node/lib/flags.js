@@ -134,18 +134,23 @@ function meet(name) {
 
 /** 0 off, 1 on, 2 dark. */
 function stateIn(request, name, fallback) {
-  const sheet = (request.flags ??= Sheet.take())
+  const sheet = request.flags
+  const word = places.get(name)
+  if (sheet === null || word === undefined) return readFirst(request, name, fallback)
   const { words } = sheet
+  const read = words[word]
+  if (!(read >= READ)) return readFirst(request, name, fallback)
+  words[word] = read + READ
+  const decided = read & STATE
+  return decided === DEFAULT && fallback ? ON : decided
+}
+
+function readFirst(request, name, fallback) {
+  const sheet = (request.flags ??= Sheet.take())
   const word = places.get(name) ?? meet(name)
-  let decided = word < words.length ? words[word] : 0
-  if (decided >= READ) {
-    words[word] = decided + READ
-    decided &= STATE
-  } else {
-    decided = word === undefined ? -1 : sheet.readFirst(request, word)
-    if (decided === -1) return asked(request.low, request.high, name, fallback)
-  }
-  return decided !== DEFAULT ? decided : fallback ? ON : 0
+  const decided = word === undefined ? -1 : sheet.readFirst(request, word)
+  if (decided === -1) return asked(request.low, request.high, name, fallback)
+  return decided === DEFAULT && fallback ? ON : decided
 }
 
 /** Tells the core what was read, and asks it anew from now on. */

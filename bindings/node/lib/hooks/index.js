@@ -11,6 +11,7 @@ const LIBRARIES = [
   require('./ioredis.js'),
   require('./redis.js'),
   require('./memcache.js'),
+  require('./mongodb.js'),
   require('./sqlite.js'),
   require('./outgoing.js'),
   require('./templates.js'),
@@ -19,7 +20,7 @@ const LIBRARIES = [
 const BY_SPAN = 'no hook for it: mark its calls with span(), or record its OpenTelemetry spans'
 /** Libraries whose calls one would miss. */
 const UNKNOWN = new Map(
-  ['mongodb', 'mysql', 'postgres', 'tedious', 'oracledb', 'cassandra-driver', '@elastic/elasticsearch', '@prisma/client', 'kafkajs', 'amqplib', '@grpc/grpc-js', 'aerospike', 'sqlite3', 'neo4j-driver'].map((name) => [name, BY_SPAN]),
+  ['mysql', 'postgres', 'tedious', 'oracledb', 'cassandra-driver', '@elastic/elasticsearch', '@prisma/client', 'kafkajs', 'amqplib', '@grpc/grpc-js', 'aerospike', 'sqlite3', 'neo4j-driver'].map((name) => [name, BY_SPAN]),
 )
 
 /** The names that the option `instrument` knows. */

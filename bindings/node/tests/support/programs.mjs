@@ -1,4 +1,4 @@
-// Real servers: PostgreSQL, MariaDB, Redis and memcached, each in a folder of its own on a port of its
+// Real servers: PostgreSQL, MariaDB, Redis, memcached and SecantusDB (for MongoDB's driver), each in a folder of its own on a port of its
 // own, stopped with the process.
 //
 // Where one is not installed a test that needs it is skipped, saying so; with
@@ -9,9 +9,13 @@ import { accessSync, constants, mkdtempSync, openSync, readFileSync, readdirSync
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const PATIENCE = 60_000
+const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../../../target', import.meta.url))
+/** Where `install.mjs` puts a server that speaks MongoDB's protocol. */
+export const SECANTUS = join(TARGET, 'secantus')
 export const USER = 'shop'
 /** Not a secret: it guards made-up goods for as long as a test runs. */
 export const PASSWORD = 'in love with clay'
@@ -24,7 +28,7 @@ export function stopServers() {
 }
 
 function find(name) {
-  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin']
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin', join(SECANTUS, 'bin')]
   try {
     const versions = readdirSync('/usr/lib/postgresql').sort().reverse()
     folders.push(...versions.map((version) => `/usr/lib/postgresql/${version}/bin`))
@@ -80,6 +84,14 @@ function command(program, args, user) {
 function run(program, args, user, env) {
   const [file, all] = command(program, args, user)
   execFileSync(file, all, { stdio: 'ignore', env: { ...process.env, ...env } })
+}
+
+/** A folder in that of what is built. */
+export const folderOf = (name) => join(TARGET, name)
+
+/** Starts a program that listens on a port, with its log in a folder; gives the port. */
+export function launch(folder, name, argsFor) {
+  return start(folder, find(name), argsFor)
 }
 
 async function start(folder, program, argsFor, { user, signal = 'SIGTERM' } = {}) {
@@ -154,5 +166,12 @@ export async function memcached() {
   const place = folder('memcached')
   const asUser = isRoot ? ['-u', 'nobody'] : []
   const port = await start(place, find('memcached'), (port) => ['-l', '127.0.0.1', '-U', '0', '-m', '64', '-p', String(port), ...asUser])
+  return { host: '127.0.0.1', port }
+}
+
+/** SecantusDB, which speaks MongoDB's protocol, on WiredTiger: MongoDB itself is in no registry. */
+export async function mongodb() {
+  const place = folder('mongodb')
+  const port = await start(place, find('secantusd-py'), (port) => ['--host', '127.0.0.1', '--port', String(port), '--storage-path', join(place, 'data')])
   return { host: '127.0.0.1', port }
 }
