@@ -34,6 +34,11 @@ function packages() {
   return [...LIBRARIES, bullmq].flatMap((library) => Object.keys(library.packages))
 }
 
+/** Packages that cannot be hooked, and what to do about it. */
+function unknown() {
+  return [...UNKNOWN]
+}
+
 /** Profilers that have hooked, the first one first, and what they hear of it. */
 const users = new Map()
 let chosen = null
@@ -99,4 +104,9 @@ function unhook(profiler) {
   reports = []
 }
 
-module.exports = { hook, unhook, look, names, packages }
+/** Whether a library is hooked now, by its name in the option `instrument`. */
+function isHooked(name) {
+  return chosen?.has(name) === true
+}
+
+module.exports = { hook, unhook, isHooked, look, names, packages, unknown }

@@ -88,4 +88,7 @@ module.exports = {
     nunjucks: { 'src/environment.js': hookNunjucks },
     express: { 'lib/view.js': hookView },
   },
+  modules: {
+    ejs: { file: 'lib/esm/ejs.js', hook: hookCompile },
+  },
 }

@@ -127,7 +127,8 @@ async function until(what, done) {
   throw new Error(`${what} does not succeed`)
 }
 
-export async function postgresql(database = 'shop') {
+/** `settings` such as `log_statement=all`; what the server says is in `logFile`. */
+export async function postgresql(database = 'shop', further = []) {
   const place = folder('postgresql')
   const data = join(place, 'data')
   const password = join(place, 'password')
@@ -136,10 +137,10 @@ export async function postgresql(database = 'shop') {
   const user = isRoot ? 'postgres' : undefined
   if (isRoot) execFileSync('chown', ['-R', user, place])
   run(find('initdb'), ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-sync', '--username', USER, '--pgdata', data, '--pwfile', password], user)
-  const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'shared_preload_libraries=']
+  const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'shared_preload_libraries=', ...further]
   const port = await start(place, find('postgres'), (port) => ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])], { user, signal: 'SIGINT' })
   await until('createdb', () => run(find('createdb'), ['-h', '127.0.0.1', '-U', USER, '-p', String(port), database], undefined, { PGPASSWORD: PASSWORD }))
-  return { host: '127.0.0.1', port, user: USER, password: PASSWORD, database }
+  return { host: '127.0.0.1', port, user: USER, password: PASSWORD, database, logFile: join(place, 'log') }
 }
 
 export async function mariadb(database = 'shop') {
@@ -156,9 +157,9 @@ export async function mariadb(database = 'shop') {
   return { host: '127.0.0.1', port, user: USER, password: PASSWORD, database }
 }
 
-export async function redis() {
+export async function redis(further = []) {
   const place = folder('redis')
-  const port = await start(place, find('redis-server'), (port) => ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no', '--dir', place])
+  const port = await start(place, find('redis-server'), (port) => ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no', '--dir', place, ...further])
   return { host: '127.0.0.1', port }
 }
 
