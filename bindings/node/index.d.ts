@@ -71,6 +71,16 @@ export interface ProfilerOptions {
   threadless?: boolean
   /** The files with the flags, TOML or JSON: later ones lie over earlier ones, key by key. */
   flags?: string | readonly string[]
+  /**
+   * Whom a request is about, for flags: called with the request as your framework has it, once, before
+   * its first flag is decided. All but `user`, `visitor` and `groups` are attributes.
+   */
+  flagContext?: (request: any) => {
+    user?: string | number | null | undefined
+    visitor?: string | null | undefined
+    groups?: Iterable<string> | null | undefined
+    [attribute: string]: unknown
+  }
   /** Whether the constructor fails where a flags file is missing or wrong. Default: no. */
   flagsRequired?: boolean
   /** A folder for what outlives the process: the last good flags. */

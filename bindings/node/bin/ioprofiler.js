@@ -74,6 +74,8 @@ function doctor() {
 if (process.argv.length === 3 && process.argv[2] === 'doctor') {
   // Libraries may have left things running.
   process.exit(doctor() ? 0 : 1)
+} else if (process.argv.slice(2).some((word) => ['-h', '--help', 'help'].includes(word))) {
+  console.log(USAGE)
 } else {
   console.error(USAGE)
   process.exit(2)

@@ -7,6 +7,7 @@
 
 const { native } = require('./board.js')
 const { state } = require('./context.js')
+const { askWho } = require('./flags.js')
 const { Profile } = require('./profile.js')
 
 /** Nothing was decided yet. */
@@ -53,7 +54,9 @@ class Answer {
   #isOpen() {
     const { asked, visit } = this
     if (asked.verdict === 'undecided') {
-      const { low, high } = visit.request
+      const { request } = visit
+      if (request.visit !== null) askWho(request)
+      const { low, high } = request
       let decided = native.gateAskFlag(visit.profiler.number, low, high, asked.reason)
       if (decided.verdict === 'undecided') decided = native.gateDecide(decided.reason, this.#askFunction())
       asked.verdict = decided.verdict

@@ -8,7 +8,7 @@
 // exposure.
 
 const { native, answer } = require('./board.js')
-const { storage } = require('./context.js')
+const { storage, state } = require('./context.js')
 
 // A flag on a sheet, in words of 4 bytes; `Ahead` of src/flags.rs is the same. Its state stands lowest,
 // above it how often it was read, so that a further read is one addition.
@@ -145,12 +145,34 @@ function stateIn(request, name, fallback) {
   return decided === DEFAULT && fallback ? ON : decided
 }
 
+/** A flag that was not read yet, or of which nothing is known yet. */
 function readFirst(request, name, fallback) {
+  if (request.visit !== null) askWho(request)
   const sheet = (request.flags ??= Sheet.take())
   const word = places.get(name) ?? meet(name)
   const decided = word === undefined ? -1 : sheet.readFirst(request, word)
   if (decided === -1) return asked(request.low, request.high, name, fallback)
   return decided === DEFAULT && fallback ? ON : decided
+}
+
+/** Asks the application, once, whom a request is about: its option `flagContext`. */
+function askWho(request) {
+  const { visit, profiler } = request
+  request.visit = null
+  let told
+  try {
+    told = profiler.options.flagContext(visit.host)
+  } catch (error) {
+    state.failures++
+    profiler.say('callback', `flagContext failed: ${error instanceof Error ? error.message : 'an exception'}`)
+    return
+  }
+  const { user, visitor, groups, ...attributes } = Object(told)
+  request.setUser(user).setVisitor(visitor)
+  for (const group of groups ?? []) request.addGroup(group)
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== null) request.setAttribute(name, value)
+  }
 }
 
 /** Tells the core what was read, and asks it anew from now on. */
@@ -187,6 +209,7 @@ function flag(name, fallback = false) {
 /** A request's handle, with all told that was read so far; of none where there is none. */
 function handle(request) {
   if (request === null) return [0, 0]
+  if (request.visit !== null) askWho(request)
   forget(request)
   return [request.low, request.high]
 }
@@ -231,4 +254,4 @@ const variant = (name, fallback = false) => decide(name, fallback).variant
 const flagData = (name, who = undefined) => dataIn(running(), name, who)
 const explain = (name) => explainIn(running(), name)
 
-module.exports = { flag, variant, decide, flagData, explain, decideIn, dataIn, explainIn, attribute, stateIn, stateOf, running, forget, forgetAll, ON, DARK }
+module.exports = { flag, variant, decide, flagData, explain, decideIn, dataIn, explainIn, askWho, attribute, stateIn, stateOf, running, forget, forgetAll, ON, DARK }

@@ -148,6 +148,7 @@ class HttpObserver {
     const overrides = mayOverride(req) ? this.#overrides(req) : null
     const request = this.profiler.beginJoined(0, asked !== null, this.#facts(req, asked?.viewer ?? '', overrides ?? ''))
     const visit = new Visit(this.profiler, request, req, res, this.wantedOfAnswer, overrides !== null)
+    if (this.profiler.options.flagContext !== null) request.visit = visit
     req[kVisit] = visit
     res[kVisit] = visit
     res.writeHead = writeHead

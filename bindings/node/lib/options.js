@@ -29,6 +29,7 @@ const KNOWN = new Set([
   'accessLog',
   'noteFormat',
   'flags',
+  'flagContext',
   'flagsRequired',
   'stateDir',
   'noteHeader',
@@ -145,6 +146,7 @@ function check(given) {
     noteHeader,
     bufferStreams: optional(given, 'bufferStreams', 'boolean', 'true or false') ?? false,
     requestIdHeader: requestIdHeader(given.requestIdHeader),
+    flagContext: optional(given, 'flagContext', 'function', 'a function') ?? null,
     onLog: optional(given, 'onLog', 'function', 'a function') ?? warn,
     onProfile: optional(given, 'onProfile', 'function', 'a function') ?? null,
   }

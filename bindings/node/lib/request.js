@@ -30,6 +30,8 @@ class Request {
     this.profile = null
     /** What it has read of flags. */
     this.flags = null
+    /** Where the application is still to be asked whom it is about: the visit. */
+    this.visit = null
     // What the core is told when somebody reads it: when the first byte left (0: not yet), with which
     // status, and the route.
     this.leftAt = 0
@@ -244,6 +246,7 @@ class Request {
 
   #close() {
     this.ended = true
+    this.visit = null
     this.recorder = null
     this.profiler.forget(this)
   }

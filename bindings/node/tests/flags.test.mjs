@@ -223,6 +223,35 @@ test('a flag opens the gate, for whom it is on when the handler has run', async 
   assert.throws(() => new Profiler({ gate: `flag:${'x'.repeat(500)}` }), /gate: "flag:x+" is not known/)
 })
 
+test('whom a request is about, the application is asked once, before its first flag', async (t) => {
+  const asked = []
+  const said = []
+  const flagContext = (req) => {
+    asked.push(req.url)
+    if (req.url === '/broken') throw new Error('no session')
+    return req.url === '/nobody' ? undefined : { user: req.headers['x-user'], groups: req.headers['x-user'] === '9' ? ['staff'] : null, plan: 'gold', none: undefined }
+  }
+  const profiler = new Profiler({ flags: file, flagContext, gate: 'flag:shown', onLog: ({ message }) => said.push(message) })
+  t.after(() => profiler.shutdown())
+  const port = await serve(t, http.createServer((req, res) => {
+    if (req.url.startsWith('/none')) return res.end('no flag')
+    const told = [variant('grid'), decide('grid').reason, variant('grid'), decide('by_plan').reason !== 'no_unit']
+    return res.end(told.join(' '))
+  }))
+  const ask = async (path, user) => (await request(port, path, { headers: user === undefined ? {} : { 'X-User': user } })).body
+  assert.equal(await ask('/', '5020244'), 'green user green true')
+  assert.equal(await ask('/', '9'), 'blue group blue true')
+  assert.equal(await ask('/nobody', '9'), 'on on on false')
+  assert.equal(await ask('/none'), 'no flag')
+  assert.equal(await ask('/broken', '9'), 'on on on false')
+  assert.deepEqual(asked, ['/', '/', '/nobody', '/broken'])
+  assert.match(said.join(), /flagContext failed: no session/)
+  // The gate's flag knows it too.
+  assert.match(await ask('/none?ioprofiler=text', '9'), /^# GET/)
+  assert.equal(await ask('/none?ioprofiler=text', '8'), 'no flag')
+  assert.throws(() => new Profiler({ flagContext: 5 }), /flagContext: 5 is not allowed; a function/)
+})
+
 test('a change of the files reaches running programs, and long requests after a look', async () => {
   const changing = join(folder, 'changing.toml')
   writeFileSync(changing, '[flags.changes]\nenabled = "on"\n')
