@@ -220,14 +220,27 @@ function visitOf(req) {
   return req[kVisit] ?? null
 }
 
+/**
+ * Runs a visit's handler in its request, and the listeners of its body: these are called from the
+ * connection, which without the channel is in no request.
+ */
+function enter(visit, handler) {
+  const { root } = visit.request
+  const { emit } = visit.req
+  const value = function () {
+    return storage.run(root, Reflect.apply, emit, this, arguments)
+  }
+  Object.defineProperty(visit.req, 'emit', { value, writable: true, configurable: true })
+  return storage.run(root, handler)
+}
+
 /** A listener whose requests are observed, also without the channel. */
 function listener(profiler, handler) {
   const observer = new HttpObserver(profiler)
   return function (req, res) {
     const visit = observer.begin(req, res)
-    if (visit === null) return handler.call(this, req, res)
-    return storage.run(visit.request.root, () => handler.call(this, req, res))
+    return visit === null ? handler.call(this, req, res) : enter(visit, () => handler.call(this, req, res))
   }
 }
 
-module.exports = { HttpObserver, visitOf, listener }
+module.exports = { HttpObserver, enter, listener, visitOf }
