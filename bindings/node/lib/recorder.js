@@ -20,6 +20,8 @@ const SITE = 6
 const LOW = 7
 const HITS = 9
 const MISSES = 10
+/** Ours alone: the wording of its detail, which the native part does not read. */
+const WORDING = 13
 
 const RECORD_BYTES = 56
 const FIRST_CAPACITY = 64
@@ -56,6 +58,7 @@ class Recorder {
     this.words = new Uint32Array(this.buffer)
     this.details = new Array(FIRST_CAPACITY).fill('')
     this.targets = null
+    this.isWorded = false
     this.count = 0
     /** Records below were handed over. */
     this.handed = 0
@@ -91,6 +94,7 @@ class Recorder {
     // Only what was used: these strings are the page's.
     this.details.fill('', 0, this.count)
     this.targets = null
+    this.isWorded = false
     this.count = 0
     this.handed = 0
     this.chars = 0
@@ -121,6 +125,7 @@ class Recorder {
     words[word + ABOUT] = about
     words[word + PARENT] = parent
     words[word + SITE] = 0
+    words[word + WORDING] = 0
     this.details[index] = detail
     const double = index * DOUBLES
     const doubles = this.doubles
@@ -150,6 +155,7 @@ class Recorder {
     this.words[word + ABOUT] = about | flags
     this.words[word + PARENT] = parent
     this.words[word + SITE] = this.findSite === null ? 0 : this.findSite()
+    this.words[word + WORDING] = 0
     const double = index * DOUBLES
     this.doubles[double + END] = 0
     tick()
@@ -216,6 +222,7 @@ class Recorder {
       return
     }
     const word = index * WORDS
+    this.words[word + WORDING] = 0
     if (detail.length > MAX_DETAIL) {
       this.words[word + LOW] = Math.min(Buffer.byteLength(detail), 0xffffffff)
       this.words[word + ABOUT] |= CUT
@@ -227,6 +234,31 @@ class Recorder {
     this.chars += more
     charsOfAll += more
     this.details[index] = detail
+  }
+
+  /**
+   * Says how the detail is worded, once somebody reads it: a page that nobody looks at does not pay
+   * for the words. `about` is what the call was begun with.
+   */
+  word(index, wording, about) {
+    if (index < 0) return
+    if (index < this.handed || this.spilled) {
+      this.setDetail(index, wordings[wording](about))
+      return
+    }
+    this.isWorded = true
+    this.words[index * WORDS + WORDING] = wording
+  }
+
+  /** Writes down what was only said to be worded. */
+  #writeWords(from, to) {
+    for (let index = from; index < to; index++) {
+      const word = index * WORDS + WORDING
+      const wording = this.words[word]
+      if (wording === 0) continue
+      this.words[word] = 0
+      this.details[index] = wordings[wording](this.details[index])
+    }
   }
 
   setTarget(index, target) {
@@ -261,6 +293,7 @@ class Recorder {
     const from = this.handed
     const to = this.spilled ? from : this.count
     if (from === to) return
+    if (this.isWorded) this.#writeWords(from, to)
     const details = from === 0 && to === this.details.length ? this.details : this.details.slice(from, to)
     if (hand(from, to, details.join('\0'), this.targetsOf(from, to)) !== 0) {
       // A detail with a NUL in it: one by one, each may contain anything.
@@ -281,9 +314,17 @@ class Recorder {
   }
 }
 
+/** How details are worded, by number; 0 is as they are. */
+const wordings = [(about) => about]
+
+/** The number of a wording: a function of what a call was begun with. */
+function wordingOf(make) {
+  return wordings.push(make) - 1
+}
+
 /** The beginning of a text, copied, so that it does not keep the rest alive. */
 function beginning(text) {
   return Buffer.from(text.slice(0, MAX_DETAIL)).toString()
 }
 
-module.exports = { Recorder, OK, ERROR, CANCELLED, PART_OF_LEAF }
+module.exports = { Recorder, wordingOf, OK, ERROR, CANCELLED, PART_OF_LEAF }

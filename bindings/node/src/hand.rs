@@ -34,7 +34,8 @@ struct Record {
     misses: u32,
     rows: u32,
     bytes: u32,
-    _unused: u32,
+    /// JavaScript's own.
+    _wording: u32,
 }
 
 const _: () = assert!(size_of::<Record>() == 56);

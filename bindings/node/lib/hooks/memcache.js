@@ -1,7 +1,7 @@
 'use strict'
 // memjs and memcached: `memcache_get`, `memcache_set` and so on, with what was found.
 
-const { Category, beginIn, calledBack, endThrown, endedBy, quietly, recordingContext } = require('./tools.js')
+const { Category, beginIn, calledBack, endThrown, endedBy, quietly, recordingContext, wordingOf } = require('./tools.js')
 
 const categories = new Map()
 
@@ -10,10 +10,13 @@ function categoryOf(name) {
   return categories.get(name)
 }
 
-/** `Cache HIT, keys: a`. */
+const ASKED = wordingOf((key) => `Cache GET, keys: ${key}`)
+const HIT = wordingOf((key) => `Cache HIT, keys: ${key}`)
+const MISS = wordingOf((key) => `Cache MISS, keys: ${key}`)
+
 function foundOne(recorder, index, isFound, key) {
   recorder.setFound(index, isFound ? 1 : 0, isFound ? 0 : 1)
-  recorder.setDetail(index, isFound ? `Cache HIT, keys: ${key}` : `Cache MISS, keys: ${key}`)
+  recorder.word(index, isFound ? HIT : MISS, key)
 }
 
 /** Of several, what is missing. */
@@ -24,8 +27,8 @@ function foundMany(recorder, index, values, keys) {
   recorder.setDetail(index, `Cache ${hits}/${keys.length} HIT${missed.length === 0 ? '' : `, missed: ${missed.join(', ')}`}`)
 }
 
-function severalKeys(verb, keys) {
-  return quietly(() => `Cache ${verb}, keys: ${Array.isArray(keys) ? keys.join(', ') : String(keys)}`) ?? ''
+function severalKeys(keys) {
+  return quietly(() => (Array.isArray(keys) ? keys.join(', ') : String(keys))) ?? ''
 }
 
 // memjs makes a promise by calling the same method again, with a callback of its own: that is the
@@ -51,7 +54,9 @@ function reading(category, tell, without, method) {
     isOwn = false
     const context = recordingContext()
     if (context === null) return method.apply(this, arguments)
-    const index = beginIn(context, category, typeof key === 'string' ? `Cache GET, keys: ${key}` : severalKeys('GET', key))
+    const keys = typeof key === 'string' ? key : severalKeys(key)
+    const index = beginIn(context, category, keys)
+    context.request.recorder.word(index, ASKED, keys)
     const back = own ? endedBy(context, index, callback, tell, key) : calledBack(context, index, callback, tell, key)
     try {
       return method.call(this, key, back)
@@ -71,7 +76,7 @@ function writing(category, verb, without, method) {
     isOwn = false
     const context = recordingContext()
     if (context === null) return method.apply(this, args)
-    const index = beginIn(context, category, severalKeys(verb, args[0]))
+    const index = beginIn(context, category, `Cache ${verb}, keys: ${severalKeys(args[0])}`)
     args[at] = own ? endedBy(context, index, args[at]) : calledBack(context, index, args[at])
     try {
       return method.apply(this, args)

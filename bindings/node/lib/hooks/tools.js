@@ -3,6 +3,7 @@
 // and events. A wrap does what it wraps, whatever goes wrong in it.
 
 const { EventEmitter } = require('node:events')
+const { wordingOf } = require('../recorder.js')
 const { state, storage } = require('../context.js')
 const { Category, beginIn, contextNow, endIn, inContext, outcomeOf, recordingContext, OK } = require('../span.js')
 
@@ -85,11 +86,11 @@ function endThrown(context, index, error) {
   endWith(context, index, error ?? true)
 }
 
-/** The library's own callback of a call, `(error, result, …)`: ends it. */
+/** The library's own callback of a call, `(error, result, more)`: ends it. */
 function endedBy(context, index, callback, tell, about) {
-  return function (error, result) {
+  return (error, result, more) => {
     endWith(context, index, error, tell, result, about)
-    return Reflect.apply(callback, this, arguments)
+    callback(error, result, more)
   }
 }
 
@@ -159,4 +160,4 @@ function outsideRequests(method) {
   }
 }
 
-module.exports = { Wraps, Category, OK, beginIn, bound, calledBack, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state }
+module.exports = { Wraps, Category, OK, beginIn, bound, calledBack, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state, wordingOf }
