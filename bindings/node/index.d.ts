@@ -183,6 +183,7 @@ export interface Stats {
 
 /** What records: its options, its gate. Make one at start. */
 export class Profiler {
+  /** Wrong options throw, with the code `ERR_IOPROFILER_OPTION` and a message that says what is allowed. */
   constructor(options?: ProfilerOptions)
 
   /** Begins a request. Where none can be had it does nothing, and is counted. */

@@ -9,6 +9,7 @@
 
 const { native, answer } = require('./board.js')
 const { storage, state } = require('./context.js')
+const { textOf } = require('./text.js')
 
 // A flag on a sheet, in words of 4 bytes; `Ahead` of src/flags.rs is the same. Its state stands lowest,
 // above it how often it was read, so that a further read is one addition.
@@ -117,14 +118,14 @@ class Sheet {
 
 /** 0 off, 1 on, 2 dark: as the core has it, and counted by it. */
 function asked(low, high, name, fallback) {
-  native.flag(low, high, native.flagNumber(String(name)), fallback)
+  native.flag(low, high, numberOf(name), fallback)
   return answer[0]
 }
 
 /** A flag's first word on sheets; `undefined` where there are too many. */
 function meet(name) {
   if (numbers.length >= MOST_KNOWN) return undefined
-  const number = native.flagNumber(String(name))
+  const number = numberOf(name)
   if (number === 0) return undefined
   const word = numbers.length * WORDS
   numbers.push(number)
@@ -159,21 +160,26 @@ function readFirst(request, name, fallback) {
 function askWho(request) {
   const { visit, profiler } = request
   request.visit = null
-  let told
   try {
-    told = profiler.options.flagContext(visit.host)
+    const { user, visitor, groups, ...attributes } = Object(profiler.options.flagContext(visit.host))
+    request.setUser(user).setVisitor(visitor)
+    for (const group of listOf(groups)) request.addGroup(group)
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value !== undefined && value !== null) request.setAttribute(name, value)
+    }
   } catch (error) {
     state.failures++
     profiler.say('callback', `flagContext failed: ${error instanceof Error ? error.message : 'an exception'}`)
-    return
-  }
-  const { user, visitor, groups, ...attributes } = Object(told)
-  request.setUser(user).setVisitor(visitor)
-  for (const group of groups ?? []) request.addGroup(group)
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== null) request.setAttribute(name, value)
   }
 }
+
+/** Groups, of which one may be given by itself. */
+function listOf(groups) {
+  return groups === undefined || groups === null ? [] : typeof groups === 'string' ? [groups] : groups
+}
+
+/** The core's number of a name; 0 is never found. */
+const numberOf = (name) => native.flagNumber(textOf(name))
 
 /** Tells the core what was read, and asks it anew from now on. */
 function forget(request) {
@@ -216,37 +222,43 @@ function handle(request) {
 
 /** A value as flags are bucketed by it, in every language. */
 function attribute(value) {
-  return typeof value === 'number' ? native.flagAttribute(value) : String(value)
+  return typeof value === 'number' ? native.flagAttribute(value) : textOf(value)
 }
 
 /** Somebody, as the native part takes it: a user's id, or an object. */
 function subject(who) {
   if (who === undefined || who === null) return undefined
-  if (typeof who !== 'object') return { user: String(who), groups: [], attributes: [] }
-  const text = (value) => (value === undefined || value === null ? undefined : String(value))
-  return {
-    user: text(who.user),
-    visitor: text(who.visitor),
-    groups: Array.from(who.groups ?? [], String),
-    attributes: Object.entries(who.attributes ?? {}).flatMap(([name, value]) => [name, attribute(value)]),
+  if (typeof who !== 'object') return { user: textOf(who), groups: [], attributes: [] }
+  const text = (value) => (value === undefined || value === null ? undefined : textOf(value))
+  try {
+    return {
+      user: text(who.user),
+      visitor: text(who.visitor),
+      groups: Array.from(listOf(who.groups), textOf),
+      attributes: Object.entries(who.attributes ?? {}).flatMap(([name, value]) => [name, attribute(value)]),
+    }
+  } catch {
+    // Nobody that can be read: about nobody, not about the running request's own.
+    state.failures++
+    return { groups: [], attributes: [] }
   }
 }
 
 /** State, variant, reason and group of a flag; with `who`, for somebody else. */
 function decideIn(request, name, fallback, who) {
-  return native.flagDecide(...handle(request), native.flagNumber(String(name)), fallback === true, subject(who))
+  return native.flagDecide(...handle(request), numberOf(name), fallback === true, subject(who))
 }
 
 /** The data that the file gives the variant which the flag is in; with `who`, for somebody else. */
 function dataIn(request, name, who) {
   const profiler = request?.profiler.number ?? 0
-  const data = native.flagData(...handle(request), native.flagNumber(String(name)), profiler, subject(who))
+  const data = native.flagData(...handle(request), numberOf(name), profiler, subject(who))
   return data === undefined || data === null ? undefined : JSON.parse(data)
 }
 
 /** Why a flag is what it is, rule by rule. It is no exposure. */
 function explainIn(request, name) {
-  return native.flagExplain(...handle(request), native.flagNumber(String(name)))
+  return native.flagExplain(...handle(request), numberOf(name))
 }
 
 const decide = (name, fallback = false, who = undefined) => decideIn(running(), name, fallback, who)

@@ -5,6 +5,7 @@ const { native, answer } = require('./board.js')
 const { storage, state } = require('./context.js')
 const { forgetAll } = require('./flags.js')
 const { Request } = require('./request.js')
+const { textOf } = require('./text.js')
 const options = require('./options.js')
 
 const KINDS = { web: 0, job: 1, command: 2 }
@@ -26,9 +27,14 @@ class Profiler {
   #instrumentation = null
 
   constructor(given = {}) {
-    const checked = options.check(given)
+    let checked
+    try {
+      checked = options.check(given)
+      this.#number = native.profilerNew(checked.native)
+    } catch (error) {
+      throw options.told(error)
+    }
     this.#options = checked
-    this.#number = native.profilerNew(checked.native)
     this.#log = checked.onLog
     /** Requests that go on: for `inFlight()`. */
     this.open = new Set()
@@ -72,7 +78,7 @@ class Profiler {
       facts.viewer,
       '',
     ]
-    const joined = fields.map((field) => (field === undefined || field === null ? '' : String(field).replaceAll('\0', '\ufffd')))
+    const joined = fields.map((field) => textOf(field).replaceAll('\0', '\ufffd'))
     return this.beginJoined(code, facts.asked === true, joined.join('\0'))
   }
 
@@ -282,7 +288,7 @@ class Profiler {
 
   #startTimer() {
     // Outside of any context: it must not keep a request's memory.
-    this.#timer = storage.exit(() => setInterval(() => this.#fetchLog(), LOG_INTERVAL))
+    this.#timer = storage.run(undefined, () => setInterval(() => this.#fetchLog(), LOG_INTERVAL))
     // It must not keep the process alive, nor belong to the request that started it.
     this.#timer.unref()
   }

@@ -72,6 +72,8 @@ class Recorder {
     this.high = 0
     /** Takes the caller's number down, where the request was asked for. */
     this.findSite = null
+    /** The caller of what has none of its own now. */
+    this.askedFrom = 0
   }
 
   /** A recorder for a request. */
@@ -154,7 +156,7 @@ class Recorder {
     }
     this.words[word + ABOUT] = about | flags
     this.words[word + PARENT] = parent
-    this.words[word + SITE] = this.findSite === null ? 0 : this.findSite()
+    this.words[word + SITE] = this.siteNow()
     this.words[word + WORDING] = 0
     const double = index * DOUBLES
     this.doubles[double + END] = 0
@@ -168,6 +170,11 @@ class Recorder {
       charsOfAll += kept.length
     }
     return index
+  }
+
+  /** The application's line that runs now; 0 where nobody wants to know. */
+  siteNow() {
+    return this.findSite === null ? 0 : this.findSite() || this.askedFrom
   }
 
   grow() {

@@ -5,6 +5,7 @@ const { native, answer, clock } = require('./board.js')
 const { storage, Context, state } = require('./context.js')
 const { Recorder } = require('./recorder.js')
 const { Profile } = require('./profile.js')
+const { textOf } = require('./text.js')
 const { attribute, dataIn, decideIn, explainIn, forget, stateIn, ON } = require('./flags.js')
 
 const NOTABLE = new Set(['string', 'number', 'boolean'])
@@ -69,7 +70,7 @@ class Request {
 
   #fact(which, value) {
     if (value === undefined || value === null || this.ended) return this
-    native.fact(this.low, this.high, which, String(value))
+    native.fact(this.low, this.high, which, textOf(value))
     // Who it is about may decide flags anew.
     if (this.flags !== null) forget(this)
     return this
@@ -77,7 +78,7 @@ class Request {
 
   /** The route's template: `/listing/:id`, never the raw path. */
   setRoute(route) {
-    if (route !== undefined && route !== null && !this.ended) this.route = String(route)
+    if (route !== undefined && route !== null && !this.ended) this.route = textOf(route)
     return this
   }
 
@@ -110,12 +111,22 @@ class Request {
   /** Sets a note for the log: text, number or bool; or several, by an object. The last value wins. */
   note(name, value) {
     if (this.ended) return this
-    if (typeof name === 'object' && name !== null) {
-      for (const [one, of] of Object.entries(name)) this.note(one, of)
-    } else if (value !== undefined && value !== null) {
-      native.note(this.low, this.high, String(name), NOTABLE.has(typeof value) ? value : String(value))
+    if (typeof name === 'object' && name !== null) this.#notes(name)
+    else if (value !== undefined && value !== null) {
+      native.note(this.low, this.high, textOf(name), NOTABLE.has(typeof value) ? value : textOf(value))
     }
     return this
+  }
+
+  #notes(notes) {
+    try {
+      for (const [name, value] of Object.entries(notes)) {
+        // One level is enough: a note is no object.
+        if (value !== undefined && value !== null) this.note(textOf(name), value)
+      }
+    } catch {
+      state.failures++
+    }
   }
 
   /** Whether a flag is on in this request. `fallback` answers where no file names it. */
@@ -151,7 +162,7 @@ class Request {
   /** One more thing that flags may be bucketed by. Before a flag is first asked for. */
   setAttribute(name, value) {
     if (this.ended) return this
-    native.requestSetAttribute(this.low, this.high, String(name), attribute(value))
+    native.requestSetAttribute(this.low, this.high, textOf(name), attribute(value))
     forget(this)
     return this
   }
@@ -180,7 +191,7 @@ class Request {
 
   /** The answer's first byte leaves: later calls are marked `after answer`. */
   firstByte(status = 0) {
-    this.status = status >>> 0
+    this.status = typeof status === 'number' ? status >>> 0 : 0
     if (this.leftAt !== 0) return
     native.tick()
     this.leftAt = clock[0]
@@ -210,7 +221,7 @@ class Request {
     // Where a sink will read it on a thread of ours, the calls must be there before the end.
     this.#end(how, status, bytes, ONLY_ASK)
     if (recorder !== null && answer[0] === 1) recorder.handOver()
-    const held = native.requestFinish(this.low, this.high, how, status, bytes)
+    const held = native.requestFinish(this.low, this.high, how, numberOf(status), numberOf(bytes))
     this.#close()
     if (recorder !== null) recorder.keep()
     this.profile = new Profile(held, recorder)
@@ -254,7 +265,7 @@ class Request {
   /** Begins a job that knows this request as its parent, and outlives it. */
   detach(name) {
     if (this.ended) return this.profiler.begin({ kind: 'job', name })
-    const [low, high] = native.requestDetach(this.low, this.high, String(name))
+    const [low, high] = native.requestDetach(this.low, this.high, textOf(name))
     return this.profiler.adopt(low, high)
   }
 
@@ -265,6 +276,8 @@ class Request {
     else recorder.end(index, outcome)
   }
 }
+
+const numberOf = (value) => (typeof value === 'number' ? value : 0)
 
 function messageOf(error) {
   try {

@@ -8,9 +8,10 @@
 const { storage, Context, state } = require('./context.js')
 const { Category, numberOf, SCOPE } = require('./category.js')
 const { OK, ERROR, CANCELLED, PART_OF_LEAF } = require('./recorder.js')
+const { textOf } = require('./text.js')
 
 const AsyncFunction = (async () => {}).constructor
-const OUTCOMES = { ok: OK, error: ERROR, cancelled: CANCELLED }
+const OUTCOMES = new Map([['ok', OK], ['error', ERROR], ['cancelled', CANCELLED]])
 
 // The leaf that runs synchronously now: its recorder, and its index plus one.
 let leafOf = null
@@ -41,7 +42,7 @@ class Span {
 
   #count(which, count) {
     const recorder = this.#recorder()
-    if (recorder !== null) recorder.setCount(this.#index, which, Number(count) || 0)
+    if (recorder !== null) recorder.setCount(this.#index, which, typeof count === 'number' ? count : countOf(count))
     return this
   }
 
@@ -90,7 +91,7 @@ class Span {
     const request = this.#request
     if (request === null) return
     this.#request = null
-    request.endCall(this.#index, OUTCOMES[outcome] ?? this.#outcome)
+    request.endCall(this.#index, OUTCOMES.get(outcome) ?? this.#outcome)
   }
 
   /** Runs a function inside this call, as if it had been begun around it. */
@@ -117,22 +118,12 @@ class Span {
   }
 }
 
-const NONE = Object.freeze(new Span(null, -1, 0))
-
-/** A detail as the string that it is kept as. */
-function textOf(detail) {
-  if (typeof detail === 'string') return detail
-  if (detail === undefined || detail === null) return ''
-  try {
-    if (ArrayBuffer.isView(detail)) {
-      return Buffer.from(detail.buffer, detail.byteOffset, Math.min(detail.byteLength, 8192)).toString()
-    }
-    return String(detail)
-  } catch {
-    state.failures++
-    return ''
-  }
+/** A count that is no number: 0, unless it can be made one. */
+function countOf(count) {
+  return typeof count === 'bigint' || typeof count === 'string' ? Number(count) || 0 : 0
 }
+
+const NONE = Object.freeze(new Span(null, -1, 0))
 
 function outcomeOf(error) {
   try {
@@ -161,21 +152,21 @@ function takeSafely(context, recorder, number, detail) {
 }
 
 function span(category, detail, fn) {
-  if (!state.on) return fn === undefined ? NONE : fn(NONE)
+  if (!state.on) return typeof fn === 'function' ? fn(NONE) : NONE
   const context = storage.getStore()
   if (context === undefined) {
     state.outside++
-    return fn === undefined ? NONE : fn(NONE)
+    return typeof fn === 'function' ? fn(NONE) : NONE
   }
   return spanIn(context, numberOf(category, false), detail, fn)
 }
 
 function scope(category, detail, fn) {
-  if (!state.on) return fn === undefined ? NONE : fn(NONE)
+  if (!state.on) return typeof fn === 'function' ? fn(NONE) : NONE
   const context = storage.getStore()
   if (context === undefined) {
     state.outside++
-    return fn === undefined ? NONE : fn(NONE)
+    return typeof fn === 'function' ? fn(NONE) : NONE
   }
   return spanIn(context, numberOf(category, true), detail, fn)
 }
@@ -185,11 +176,11 @@ function spanIn(context, number, detail, fn) {
   const recorder = request.recorder
   if (recorder === null) {
     if (request.ended) state.late++
-    return fn === undefined ? NONE : fn(NONE)
+    return typeof fn === 'function' ? fn(NONE) : NONE
   }
   const index = takeSafely(context, recorder, number, detail)
   const call = new Span(request, index, number >= SCOPE ? 0 : PART_OF_LEAF)
-  if (fn === undefined) return call
+  if (typeof fn !== 'function') return call
   if (number >= SCOPE || fn.constructor === AsyncFunction) return runIn(call, number, fn)
   // A synchronous leaf, or one whose promise the function only passes on.
   const outerOf = leafOf

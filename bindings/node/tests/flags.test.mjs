@@ -252,6 +252,23 @@ test('whom a request is about, the application is asked once, before its first f
   assert.throws(() => new Profiler({ flagContext: 5 }), /flagContext: 5 is not allowed; a function/)
 })
 
+test('whatever is asked, nothing is thrown', () => {
+  const hostile = { toString() { throw new Error('no') } }
+  as('7', (request) => {
+    for (const name of [hostile, undefined, null, 5, Symbol('x'), {}, 'x'.repeat(100_000), '']) {
+      assert.equal(flag(name), false)
+      assert.equal(flag(name, true), true)
+      assert.equal(request.flag(name), false)
+      assert.equal(variant(name), 'off')
+      assert.equal(flagData(name), undefined)
+      assert.equal(typeof explain(name), 'string')
+      assert.equal(dark(name, () => assert.fail('not dark')), false)
+    }
+    for (const who of [{ groups: 5 }, { groups: 'staff' }, { user: hostile }, { attributes: 5 }, [], new Map(), hostile]) assert.equal(typeof decide('grid', false, who).variant, 'string')
+    assert.equal(decide('grid', false, { groups: 'staff' }).variant, 'blue')
+  })
+})
+
 test('a change of the files reaches running programs, and long requests after a look', async () => {
   const changing = join(folder, 'changing.toml')
   writeFileSync(changing, '[flags.changes]\nenabled = "on"\n')

@@ -97,6 +97,11 @@ describe('mysql2', { skip: needs('mariadbd', 'mariadb-install-db') }, () => {
     assert.deepEqual(details, [['SELECT 0'], ['SELECT 1'], ['SELECT 2'], ['SELECT 3'], ['SELECT 4']])
   })
 
+  test('whoever asked is named, through a busy pool too', async () => {
+    const { profile } = await profiler.record(() => Promise.all([pool.query('SELECT 1'), pool.execute('SELECT 2')]))
+    assert.deepEqual(profile.data.calls.map(({ detail, caller }) => [detail, caller?.file.split('/').pop()]), [['SELECT 1', 'mysql2.test.mjs'], ['SELECT 2', 'mysql2.test.mjs']])
+  })
+
   test('as many calls as the server counted', async () => {
     const questions = async () => Number((await pool.query('SHOW SESSION STATUS LIKE \'Questions\''))[0][0].Value)
     const before = await questions()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -203,4 +203,13 @@ test('a panic inside is contained', { skip: !existsSync(join(here, '..', panics)
   native.panicInRaw()
   assert.equal(native.profilerStats(number).panics, 1)
   assert.equal(span('db', 'SELECT 1', () => 1), 1)
+})
+
+test('every function of the native part contains panics', () => {
+  const sources = readdirSync(join(here, '..', 'src')).map((file) => readFileSync(join(here, '..', 'src', file), 'utf8')).join('\n')
+  const functions = [...sources.matchAll(/#\[napi(\([^\]]*\))?\]\s*(?:pub(?:\(\w+\))? )?fn (\w+)/g)]
+  assert.ok(functions.length > 40)
+  const bare = functions.filter(([, how]) => !how?.includes('catch_unwind')).map(([, , name]) => name)
+  // It runs before there is anything to call.
+  assert.deepEqual(bare, ['add_raw_callbacks'])
 })

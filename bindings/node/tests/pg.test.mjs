@@ -105,6 +105,25 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
     assert.deepEqual(details, [['SELECT 0'], ['SELECT 1'], ['SELECT 2'], ['SELECT 3'], ['SELECT 4']])
   })
 
+  test('whoever asked is named, through a busy pool too', async () => {
+    const line = () => Number(/:(\d+):\d+\)?$/.exec(new Error().stack.split('\n')[2])[1])
+    const wanted = []
+    const { profile } = await profiler.record(async () => {
+      wanted.push(line())
+      const first = pool.query('SELECT 1')
+      wanted.push(line())
+      const second = ask(pool, 'SELECT 2')
+      const client = await pool.connect()
+      wanted.push(line())
+      await client.query('SELECT 3')
+      client.release()
+      await Promise.all([first, second])
+    })
+    const callers = profile.data.calls.map(({ caller }) => [caller?.file.split('/').pop(), caller?.line])
+    assert.deepEqual([callers[0], callers[2]], [['pg.test.mjs', wanted[0] + 1], ['pg.test.mjs', wanted[2] + 1]])
+    assert.equal(callers[1][0], 'pg.test.mjs')
+  })
+
   test('as many calls as the server counted', async () => {
     const counted = new pg.Pool({ ...options, max: 3, application_name: 'counted' })
     counted.on('error', () => {})

@@ -145,18 +145,38 @@ function endOnce(context, index) {
   }
 }
 
-/** A callback of the application, bound to the context in which it was given. */
+/**
+ * A callback of the application, bound to the context in which it was given. A library's own, which
+ * asks for what the application wanted, is shown as called from where the application did.
+ */
 function bound(callback) {
   if (typeof callback !== 'function') return callback
   const context = contextNow()
-  return context === undefined ? callback : inContext(context, callback)
+  if (context === undefined) return callback
+  const site = context.request.recorder?.siteNow() ?? 0
+  if (site === 0) return inContext(context, callback)
+  return function (...args) {
+    return storage.run(context, calledFrom, context, site, () => callback.apply(this, args))
+  }
+}
+
+function calledFrom({ request }, site, call) {
+  const { recorder } = request
+  if (recorder === null) return call()
+  recorder.askedFrom = site
+  try {
+    return call()
+  } finally {
+    recorder.askedFrom = 0
+  }
 }
 
 /** A method that connects: what a connection does for itself, now and later, is no request's. */
 function outsideRequests(method) {
   return function (...args) {
     if (storage.getStore() === undefined) return method.apply(this, args)
-    return storage.exit(Reflect.apply, method, this, args.map(bound))
+    // Not `exit`, which takes all of Node's hooks down and puts them up again.
+    return storage.run(undefined, Reflect.apply, method, this, args.map(bound))
   }
 }
 
