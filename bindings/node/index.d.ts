@@ -14,12 +14,16 @@ export type Recording = 'always' | 'asked' | 'off'
 
 /**
  * A way through the gate: a signed token (`grant`, `ioprofiler token mint`); whoever is at this machine
- * while `ioprofiler gate open` holds; everyone; or a function of yours. The function is called only
- * for requests that asked, after the handler and before the answer's head leaves, with the request as
- * your framework has it (Express and Node: `req`; Fastify: its request; Koa: `ctx`). It must answer at
- * once: a promise, and an exception, are a no.
+ * while `ioprofiler gate open` holds; everyone; those for whom a flag is on when the handler has run
+ * (overrides do not count); or a function of yours. The function is called only for requests that
+ * asked, after the handler and before the answer's head leaves, with the request as your framework has
+ * it (Express and Node: `req`; Fastify: its request; Koa: `ctx`). It must answer at once: a promise, and
+ * an exception, are a no.
+ *
+ * Who is let through by a token, at this machine or as one of everyone may choose flags as well:
+ * `?ioflags=new_search:on,cart:off`, or the same in the cookie `ioprofiler_flags`.
  */
-export type GateWay = 'token' | 'this-machine' | 'everyone' | ((request: any) => unknown)
+export type GateWay = 'token' | 'this-machine' | 'everyone' | `flag:${string}` | ((request: any) => unknown)
 
 /** Something that the operator should know. */
 export interface LogEvent {
@@ -67,6 +71,16 @@ export interface ProfilerOptions {
   threadless?: boolean
   /** The files with the flags, TOML or JSON: later ones lie over earlier ones, key by key. */
   flags?: string | readonly string[]
+  /**
+   * Whom a request is about, for flags: called with the request as your framework has it, once, before
+   * its first flag is decided. All but `user`, `visitor` and `groups` are attributes.
+   */
+  flagContext?: (request: any) => {
+    user?: string | number | null | undefined
+    visitor?: string | null | undefined
+    groups?: Iterable<string> | null | undefined
+    [attribute: string]: unknown
+  }
   /** Whether the constructor fails where a flags file is missing or wrong. Default: no. */
   flagsRequired?: boolean
   /** A folder for what outlives the process: the last good flags. */
@@ -146,6 +160,22 @@ export interface Stats {
   queued: number
   queueDropped: number
   panics: number
+  lostNotes: number
+  logWritten: number
+  logDropped: number
+  logFailed: number
+  logCut: number
+  exposuresUnlisted: number
+  darkRuns: number
+  darkErrors: number
+  /** As profiles show it; undefined without flags. */
+  flagsVersion?: string | undefined
+  /** Milliseconds since the Unix epoch; 0: never. */
+  flagsLookedAt: number
+  flagsChangedAt: number
+  flagsReloads: number
+  /** Things that are wrong in the files now. */
+  flagsErrors: number
   /** What went wrong in code of ours and was kept from the application, in this thread. */
   failures: number
   refused: { reason: string; count: number }[]
@@ -153,6 +183,7 @@ export interface Stats {
 
 /** What records: its options, its gate. Make one at start. */
 export class Profiler {
+  /** Wrong options throw, with the code `ERR_IOPROFILER_OPTION` and a message that says what is allowed. */
   constructor(options?: ProfilerOptions)
 
   /** Begins a request. Where none can be had it does nothing, and is counted. */
@@ -194,6 +225,12 @@ export class Profiler {
    */
   grant(who: string, options: { host: string; seconds?: number; https?: boolean }): string
   stats(): Stats
+
+  /**
+   * Looks at the flags' files now, instead of within a second; gives what is wrong with them. For
+   * programs with `threadless`, and for tests.
+   */
+  reloadFlags(): string[]
 
   /** A token for morgan: `morgan.token('ioprofiler', profiler.morgan())`, then `:ioprofiler`. */
   morgan(): (req: IncomingMessage) => string | undefined
@@ -238,6 +275,16 @@ export class Request {
   note(notes: Record<string, NoteValue>): this
   /** Whether a flag is on in this request. `fallback` answers where no file names it. */
   flag(name: string, fallback?: boolean): boolean
+  /** The variant that a flag is in. */
+  variant(name: string, fallback?: boolean): string
+  /** State, variant and reason of a flag; with `who`, for somebody else than the request's own. */
+  decide(name: string, fallback?: boolean, who?: Who): Decision
+  /** The data that the file gives the variant which a flag is in. */
+  flagData(name: string, who?: Who): unknown
+  /** Why a flag is what it is, rule by rule. It is no exposure. */
+  explain(name: string): string
+  /** As `dark()`, in this request. */
+  dark<T>(name: string, work: () => T): Ran<T>
   /** One more thing that flags may be bucketed by. Before a flag is first asked for. */
   setAttribute(name: string, value: string | number | boolean): this
   /** From now on it goes by the newest flags: for requests that last long. */
@@ -276,6 +323,8 @@ export interface ProfileCall {
   /** The index in `calls` of the scope it happened in. */
   parent?: number
   caller?: { file: string; line: number }
+  /** Part of dark work. */
+  dark?: boolean
   after_answer: boolean
   lane: number
 }
@@ -404,15 +453,42 @@ export interface Decision {
   group?: string | null
 }
 
+/** Somebody whom a flag is asked about: a user's id, or what is known of them. */
+export type Who =
+  | string
+  | number
+  | {
+      user?: string | number
+      visitor?: string
+      groups?: Iterable<string>
+      attributes?: Record<string, string | number | boolean>
+    }
+
 /**
- * Whether a flag is on for the running request's visitor and user. It is decided once; what was read
- * is in the profile and in the log. `fallback` answers where no file names the flag, or it is broken.
+ * Whether a flag is on for the running request's visitor and user (`current()?.setUser(…)`). It is
+ * decided once in a request; what was read, and only that, is in the profile and in the log, with how
+ * often. `fallback` answers where no file names the flag, or it is broken. Outside a request, what is
+ * killed, shed or on for all is so too, and a percentage is off.
  */
 export function flag(name: string, fallback?: boolean): boolean
-/** The variant that a flag is in. */
+/** The variant that a flag is in: `on` or `off` where it has no others, `dark` where it is dark. */
 export function variant(name: string, fallback?: boolean): string
-/** State, variant and reason; with `user`, for somebody else than the running request's own. */
-export function decide(name: string, fallback?: boolean, user?: string | number): Decision
+/** State, variant and reason; with `who`, for somebody else than the running request's own. */
+export function decide(name: string, fallback?: boolean, who?: Who): Decision
+/** The data that the file gives the variant which a flag is in; undefined where it gives none. */
+export function flagData(name: string, who?: Who): unknown
+/** Why a flag is what it is, rule by rule, with the bucket. It is no exposure. */
+export function explain(name: string): string
+
+/** Whether work ran: of work that gives a promise, once that is settled. */
+export type Ran<T> = T extends PromiseLike<unknown> ? false | Promise<true> : boolean
+
+/**
+ * Runs new code beside the old, unseen, where its flag is dark: `dark = 30` in the file. Its calls are
+ * marked, what it gives is dropped, what it throws or rejects is swallowed and counted, and its time is
+ * a row of its own. `false` where the flag is not dark, and nothing ran.
+ */
+export function dark<T>(name: string, work: () => T): Ran<T>
 
 /** What a note may be; anything else is made a string, and null and undefined are passed over. */
 export type NoteValue = string | number | boolean | null | undefined

@@ -4,7 +4,8 @@
 const { Profiler, record } = require('./lib/profiler.js')
 const { Profile } = require('./lib/profile.js')
 const { Request, current, note } = require('./lib/request.js')
-const { decide, flag, variant } = require('./lib/flags.js')
+const { decide, explain, flag, flagData, variant } = require('./lib/flags.js')
+const { dark } = require('./lib/dark.js')
 const { Category, Span, scope, span } = require('./lib/span.js')
 
 /** A category made once, at start: `const shard = category('dbshard01', { dialect: 'mysql' })`. */
@@ -12,4 +13,4 @@ function category(name, options) {
   return new Category(name, options)
 }
 
-module.exports = { Profiler, Profile, Request, Category, Span, category, current, decide, flag, note, record, scope, span, variant }
+module.exports = { Profiler, Profile, Request, Category, Span, category, current, dark, decide, explain, flag, flagData, note, record, scope, span, variant }

@@ -2,5 +2,5 @@
 
 import ioprofiler from './index.js'
 
-export const { Profiler, Profile, Request, Category, Span, category, current, decide, flag, note, record, scope, span, variant } = ioprofiler
+export const { Profiler, Profile, Request, Category, Span, category, current, dark, decide, explain, flag, flagData, note, record, scope, span, variant } = ioprofiler
 export default ioprofiler

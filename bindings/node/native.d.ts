@@ -46,8 +46,23 @@ export declare function category(name: string, scope: boolean, dialect: string):
 /** Calls that JavaScript saw outside any request, and after the end of theirs. */
 export declare function countMissed(outside: number, late: number): void
 
-/** State, variant and reason of a flag, for the request's own visitor and user; or for another user. */
-export declare function flagDecide(low: number, high: number, flag: number, fallback: boolean, user?: string | undefined | null): NativeDecision
+/** Dark work has ended. */
+export declare function darkEnd(low: number, high: number, failed: boolean): void
+
+/** A number as flags are bucketed by it, in every language. */
+export declare function flagAttribute(number: number): string
+
+/**
+ * The data of the variant that a flag is in, as JSON; with `who`, for somebody else, by the newest
+ * flags of a profiler.
+ */
+export declare function flagData(low: number, high: number, flag: number, profiler: number, who?: NativeSubject | undefined | null): string | null
+
+/** State, variant and reason of a flag, for the request's own visitor and user; or for somebody else. */
+export declare function flagDecide(low: number, high: number, flag: number, fallback: boolean, who?: NativeSubject | undefined | null): NativeDecision
+
+/** Why a flag is what it is, rule by rule. */
+export declare function flagExplain(low: number, high: number, flag: number): string
 
 /** The number of a flag; 0 is one that is never found. */
 export declare function flagNumber(name: string): number
@@ -59,10 +74,16 @@ export declare function flagNumber(name: string): number
 export declare function gateAskCookie(form: string): string | null
 
 /**
- * Whether a request asked, and what the gate says at begin. `headers` are names and values in
- * turns, as they came.
+ * Whether a request asked, and what the gate says at begin. `at` is the wall clock in seconds, if
+ * not now.
  */
-export declare function gateAsked(profiler: number, query: string, host: string | undefined | null, headers: Array<string>): NativeAsked | null
+export declare function gateAsked(profiler: number, query: string, host: string | undefined | null, headers: Array<string>, at?: number | undefined | null): NativeAsked | null
+
+/**
+ * The verdict of the gate's flag, now that the handler has run; undecided where the host's own rule
+ * is to be asked. `reason` is that of the undecided verdict.
+ */
+export declare function gateAskFlag(profiler: number, low: number, high: number, reason: number): NativeAsked
 
 /** The headers to take off a request whose gate is open at begin. */
 export declare function gateConditionalHeaders(method: string): Array<string>
@@ -73,11 +94,20 @@ export declare function gateConditionalHeaders(method: string): Array<string>
  */
 export declare function gateDecide(reason: number, answer: string): NativeAsked
 
+/**
+ * What the viewer wants flags to be, where the gate is open at begin; elsewhere that is counted, and
+ * nothing.
+ */
+export declare function gateFlagOverrides(profiler: number, query: string, host: string | undefined | null, headers: Array<string>): string | null
+
 /** A token for the application's own staff page, as the value of a `Set-Cookie` header. */
 export declare function gateGrant(profiler: number, who: string, host: string, seconds: number, https: boolean): string
 
 /** The query's parameter that asks. */
 export declare function gateParameter(profiler: number): string
+
+/** In words: why the gate is closed. */
+export declare function gateReason(reason: number): string | null
 
 /** Somebody asked and was refused: counted, and logged once a minute and reason. */
 export declare function gateRefused(profiler: number, reason: number): void
@@ -185,7 +215,32 @@ export interface NativeStats {
   queued: number
   queueDropped: number
   panics: number
+  lostNotes: number
+  logWritten: number
+  logDropped: number
+  logFailed: number
+  logCut: number
+  exposuresUnlisted: number
+  darkRuns: number
+  darkErrors: number
+  /** As profiles show it; absent without files. */
+  flagsVersion?: string
+  /** Milliseconds since the Unix epoch; 0: never. */
+  flagsLookedAt: number
+  flagsChangedAt: number
+  flagsReloads: number
+  /** Things that are wrong in the files now. */
+  flagsErrors: number
   refused: Array<RefusedCount>
+}
+
+/** Somebody whom a flag is asked about. */
+export interface NativeSubject {
+  user?: string
+  visitor?: string
+  groups: Array<string>
+  /** Names and values in turns. */
+  attributes: Array<string>
 }
 
 /** As [`hand`], for the calls of a request that has ended, whose profile nobody has read yet. */
@@ -223,6 +278,9 @@ export declare function profilerNoteNeedsCalls(number: number): boolean
 
 /** Whether calls are recorded: `always`, `asked` or `off`. */
 export declare function profilerRecord(number: number): string
+
+/** Looks at the flags' files now; gives what is wrong with them. */
+export declare function profilerReloadFlags(number: number): Array<string>
 
 /** Opens the files of access logs again. */
 export declare function profilerReopenLogs(number: number): void

@@ -213,6 +213,20 @@ impl RequestHandle {
     }
 }
 
+impl RequestHandle {
+    /// As [`Request::first_byte`](crate::Request::first_byte), at a tick that the host took down.
+    pub fn first_byte_at(self, at: Tick) {
+        let held = process::existing().and_then(|process| {
+            let slot = process.slot(self.slot())?;
+            slot.hold(self.generation(), process)
+        });
+        match held {
+            Some(held) => held.slot.answer(at.0),
+            None => count_stale(),
+        }
+    }
+}
+
 impl SpanHandle {
     /// As [`SpanHandle::end`], at a tick that the host took down.
     pub fn end_at(self, at: Tick, outcome: Outcome) {

@@ -195,3 +195,22 @@ fn a_log_that_names_no_calls_does_not_want_them() {
         assert_eq!(request.is_wanted(State::Finished, Some(200)), wanted);
     }
 }
+
+#[test]
+fn the_first_byte_may_have_left_before_it_is_told() {
+    let request = begin(Profiler::builder());
+    let left = Tick::now();
+    let desk = desk(request);
+    let early = HandedSpan::new(db(), b"early", Tick::from_bits(left.to_bits() - 1));
+    desk.append(&early.ended(left, Outcome::Ok));
+    desk.append(&call(b"late"));
+    drop(desk);
+    request.first_byte_at(left);
+    request.first_byte_at(Tick::now());
+    let data = finish(request);
+    let marks: Vec<bool> = data.spans.iter().map(|span| span.after_answer).collect();
+    assert_eq!(marks, [false, true]);
+    assert!(data.app_ns <= data.page_ns);
+    RequestHandle::NONE.first_byte_at(left);
+    request.first_byte_at(left);
+}

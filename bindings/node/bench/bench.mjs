@@ -1,21 +1,22 @@
 // What a call costs in Node, beside other tracers and the least that any could cost.
 //
 //   npm --prefix bindings/node/bench ci && npm --prefix bindings/node/bench start
-//   … -- --quick           fewer repetitions
-//   … -- span page         only these
+//   … -- --quick           fewer repetitions, for a look
+//   … -- span page         only these sections
 //
-// Each contestant runs in processes of its own, several times; shown is the median of the processes'
-// medians. Times are of the process's CPU, so that others on the machine disturb less; what runs on
-// other threads of the process counts too.
+// Each contestant runs in processes of its own, several times, in turns with the others; shown is the
+// median of the processes, and the least and the most of them. Times are of the process's CPU, so that
+// others on the machine disturb less; what runs on other threads of the process counts too.
 
 import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { needs, postgresql, stopServers } from '../tests/support/programs.mjs'
 
 const contestants = fileURLToPath(new URL('contestants.mjs', import.meta.url))
 const page = fileURLToPath(new URL('page.mjs', import.meta.url))
 
-/** Sections: a title, then contestants with their targets in ns, and what they are compared with. */
+/** Sections: a title, then contestants with their targets in ns. */
 const SECTIONS = [
   ['span', 'a synchronous span with an 80-byte detail, in a request, context lookup included (ns)', [
     ['floor', 'the least: two readings of the clock, one look for the context'],
@@ -27,16 +28,19 @@ const SECTIONS = [
   ]],
   ['async', 'an asynchronous span (ns)', [
     ['bare', 'the bare promise'],
+    ['async-floor', 'the least: two readings of the clock, the promise that sees the end'],
     ['async', 'ioprofiler', 250],
     ['bare-async', 'the bare async function'],
     ['async-function', 'ioprofiler, of an async function'],
     ['otel-async', 'OpenTelemetry'],
+    ['sentry-async', 'Sentry'],
   ]],
   ['off', 'where nothing is recorded (ns)', [
     ['call', 'the bare call'],
     ['off', 'ioprofiler, off', 2],
     ['outside', 'ioprofiler, outside a request', 20],
     ['otel-off', 'OpenTelemetry, no provider'],
+    ['sentry-off', 'Sentry, not initialised'],
   ]],
   ['request', 'a request (ns)', [
     ['empty', 'begun and ended'],
@@ -45,44 +49,89 @@ const SECTIONS = [
     ['text', 'the same, and its text'],
     ['note', 'a note'],
   ]],
+  ['flags', 'flags by name, of 200 (ns)', [
+    ['names', 'the bare loop over their names'],
+    ['map', 'the least: one look into a Map'],
+    ['flag-of', 'request.flag(name), read before', 20],
+    ['flag', 'flag(name), read before: with the look for the context', 20],
+    ['flags-first', 'the first read of each of 200 in a request, each'],
+    ['flags-ahead', 'the call that decides all 200', 1200],
+  ]],
+  ['pg', 'a query of pg, one connection, real server (ns of CPU)', [
+    ['pg-bare', 'the bare query'],
+    ['pg', 'ioprofiler'],
+  ]],
 ]
 
 const quick = process.argv.includes('--quick')
 const only = process.argv.slice(2).filter((word) => !word.startsWith('--'))
-const processes = quick ? 1 : 5
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
-}
-
-function measure(name) {
-  const args = ['--expose-gc', contestants, name, ...(quick ? ['--quick'] : [])]
-  return median(Array.from({ length: processes }, () => Number(execFileSync(process.execPath, args, { encoding: 'utf8' }))))
-}
+const processes = quick ? 2 : 7
+const env = { ...process.env }
 
 /** What a contestant is measured against, by name. */
-const OVER = { async: 'bare', 'async-function': 'bare-async', 'otel-async': 'bare-async', off: 'call', outside: 'call', 'otel-off': 'call' }
+const OVER = {
+  async: 'bare',
+  'async-floor': 'bare',
+  'async-function': 'bare-async',
+  'otel-async': 'bare-async',
+  'sentry-async': 'bare-async',
+  off: 'call',
+  outside: 'call',
+  'otel-off': 'call',
+  'sentry-off': 'call',
+  pg: 'pg-bare',
+  map: 'names',
+  flag: 'names',
+  'flag-of': 'names',
+}
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
+
+/** Times of contestants by name, one a round: of what else the machine does all get their share. */
+function measure(names) {
+  const times = new Map(names.map((name) => [name, []]))
+  for (let round = 0; round < processes; round++) {
+    for (const name of names) {
+      const args = [contestants, name, ...(quick ? ['--quick'] : [])]
+      times.get(name).push(Number(execFileSync(process.execPath, args, { encoding: 'utf8', env })))
+    }
+  }
+  return times
+}
+
+/** A contestant's times, and those above what it is measured against. */
+function shown(times, name) {
+  const own = times.get(name)
+  const base = times.get(OVER[name])
+  return { own, over: base === undefined ? undefined : own.map((time, round) => time - base[round]) }
+}
+
+const range = (numbers, digits) => `[${Math.min(...numbers).toFixed(digits)}–${Math.max(...numbers).toFixed(digits)}]`
+
+function print(times, [name, label, target]) {
+  const { own, over } = shown(times, name)
+  const digits = median(own) < 100 ? 1 : 0
+  const reached = median(over ?? own)
+  const verdict = target === undefined ? '' : `  (to reach: ${target}, ${reached <= target ? 'reached' : 'MISSED'})`
+  const more = over === undefined ? '' : `  +${median(over).toFixed(digits)} ${range(over, digits)}`
+  console.log(`  ${median(own).toFixed(digits).padStart(9)} ${range(own, digits).padEnd(18)}${more.padEnd(26)} ${label}${verdict}`)
+}
+
+const wants = (section) => only.length === 0 || only.includes(section)
 
 console.log(`node ${process.version}, ${cpus()[0].model}, ${processes} processes each${quick ? ', quick: for a look only' : ''}\n`)
+if (wants('pg') && !needs('postgres', 'initdb')) env.BENCH_PG = JSON.stringify(await postgresql())
 for (const [key, title, rows] of SECTIONS) {
-  if (only.length !== 0 && !only.includes(key)) continue
+  if (!wants(key) || (key === 'pg' && env.BENCH_PG === undefined)) continue
   console.log(title)
-  const times = new Map()
-  for (const [name, label, target] of rows) {
-    times.set(name, measure(name))
-    const over = OVER[name] === undefined ? undefined : times.get(name) - times.get(OVER[name])
-    const shown = over ?? times.get(name)
-    const verdict = target === undefined ? '' : shown <= target ? `  (to reach: ${target}, reached)` : `  (to reach: ${target}, MISSED)`
-    console.log(`  ${times.get(name).toFixed(1).padStart(9)}${over === undefined ? '' : `  +${over.toFixed(1)}`.padEnd(10)}  ${label}${verdict}`)
-  }
+  const times = measure(rows.map(([name]) => name))
+  for (const row of rows) print(times, row)
   if (key === 'span') {
-    const fastest = Math.min(times.get('otel'), times.get('sentry'))
-    const ratio = fastest / times.get('span')
-    console.log(`  ${ratio.toFixed(1)} × faster than the fastest tracer  (to reach: 14, ${ratio >= 14 ? 'reached' : 'MISSED'})`)
+    const ratios = times.get('span').map((time, round) => Math.min(times.get('otel')[round], times.get('sentry')[round]) / time)
+    console.log(`  ${median(ratios).toFixed(1)} × ${range(ratios, 1)} faster than the fastest tracer  (to reach: 14, ${median(ratios) >= 14 ? 'reached' : 'MISSED'})`)
   }
+  if (times.has('floor')) console.log(`  ${median(times.get('span').map((time, round) => time / times.get('floor')[round])).toFixed(2)} × the least`)
   console.log()
 }
-if (only.length === 0 || only.includes('page')) {
-  execFileSync(process.execPath, [page, ...(quick ? ['--quick'] : [])], { stdio: 'inherit' })
-}
+await stopServers()
+if (wants('page')) execFileSync(process.execPath, [page, ...(quick ? ['--quick'] : [])], { stdio: 'inherit' })

@@ -1,7 +1,10 @@
 // One contestant, in a process of its own: prints nanoseconds.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 const require = createRequire(import.meta.url)
 const [name] = process.argv.slice(2)
@@ -24,17 +27,23 @@ function cpu() {
   return (user + system) * 1000
 }
 
-/** Median ns of one of `count` operations that `batch` does, after warming up. */
-async function time(batch, count) {
+/**
+ * The lower quartile of the ns of one of `count` operations that `batch` does, after warming up: what
+ * else the machine does only ever adds.
+ */
+async function time(batch, count, operations = 200_000) {
   const samples = []
   for (let sample = 0; sample < (quick ? 15 : 45); sample++) {
-    const rounds = Math.max(1, Math.floor(200_000 / count))
+    const rounds = Math.max(1, Math.floor(operations / count))
     const begun = cpu()
-    for (let round = 0; round < rounds; round++) await batch()
+    for (let round = 0; round < rounds; round++) {
+      const done = batch()
+      if (done !== undefined) await done
+    }
     samples.push((cpu() - begun) / (rounds * count))
   }
   const warm = samples.slice(samples.length / 3).sort((a, b) => a - b)
-  return warm[Math.floor(warm.length / 2)]
+  return warm[Math.floor(warm.length / 4)]
 }
 
 /** As `time`, of a part that the batch times itself, by the wall clock: the least of its samples. */
@@ -48,9 +57,9 @@ function timePart(part) {
   return least
 }
 
-function ours() {
+function ours(options) {
   const { Profiler, ...rest } = require('ioprofiler')
-  return { profiler: new Profiler({ instrument: false }), ...rest }
+  return { profiler: new Profiler({ instrument: false, ...options }), ...rest }
 }
 
 /** A batch of spans in a request of ours; the request's own cost is taken off by the caller. */
@@ -73,6 +82,13 @@ async function otel(off) {
     setInterval(() => exporter.reset(), 50).unref()
   }
   return trace.getTracer('bench')
+}
+
+async function sentry() {
+  const Sentry = await import('@sentry/node')
+  const transport = () => ({ send: () => Promise.resolve({}), flush: () => Promise.resolve(true) })
+  Sentry.init({ dsn: 'https://key@127.0.0.1/1', tracesSampleRate: 1, defaultIntegrations: false, transport })
+  return Sentry
 }
 
 const spanOf = (tracer, index) => tracer.startActiveSpan('dbshard01', (span) => {
@@ -125,9 +141,7 @@ const all = {
     }), SPANS)
   },
   async sentry() {
-    const Sentry = await import('@sentry/node')
-    const transport = () => ({ send: () => Promise.resolve({}), flush: () => Promise.resolve(true) })
-    Sentry.init({ dsn: 'https://key@127.0.0.1/1', tracesSampleRate: 1, defaultIntegrations: false, transport })
+    const Sentry = await sentry()
     return time(() => Sentry.startSpan({ name: 'request', forceTransaction: true }, () => {
       each((index) => Sentry.startSpan({ name: DETAILS[index & 63], op: 'db' }, work))
     }), SPANS)
@@ -135,6 +149,23 @@ const all = {
   bare() {
     const our = ours()
     return time(() => our.profiler.begin(FACTS).run(() => eachAwaited(promised)), SPANS)
+  },
+  /** Two readings of the clock, and the promise that whoever wants to see its end must make. */
+  async 'async-floor'() {
+    const our = ours()
+    const { native, clock } = require('../lib/board.js')
+    const seen = () => {
+      native.tick()
+      sink += clock[0]
+      return promised().then((value) => {
+        native.tick()
+        sink += clock[0]
+        return value
+      }, (error) => {
+        throw error
+      })
+    }
+    return time(() => our.profiler.begin(FACTS).run(() => eachAwaited(seen)), SPANS)
   },
   async async() {
     const our = ours()
@@ -169,6 +200,12 @@ const all = {
       await new Promise(setImmediate)
     }), SPANS)
   },
+  async 'sentry-async'() {
+    const Sentry = await sentry()
+    return time(() => Sentry.startSpan({ name: 'request', forceTransaction: true }, () => (
+      eachAwaited((index) => Sentry.startSpan({ name: DETAILS[index & 63], op: 'db' }, asynchronous))
+    )), SPANS)
+  },
   call: () => time(() => each((index) => {
     sink += DETAILS[index & 63].length
     work()
@@ -192,6 +229,10 @@ const all = {
     const tracer = await otel(true)
     return time(() => each((index) => spanOf(tracer, index)), SPANS)
   },
+  async 'sentry-off'() {
+    const Sentry = await import('@sentry/node')
+    return time(() => each((index) => Sentry.startSpan({ name: DETAILS[index & 63], op: 'db' }, work)), SPANS)
+  },
   empty() {
     const { profiler } = ours()
     return time(() => profiler.begin(FACTS).end(200, 0), 1)
@@ -203,6 +244,109 @@ const all = {
     const our = ours()
     return time(inRequest(our, () => each((index) => our.note('user_id', index))), SPANS)
   },
+}
+
+Object.assign(all, {
+  context() {
+    const storage = new AsyncLocalStorage()
+    return storage.run({ one: 1 }, () => time(() => each(() => {
+      sink += storage.getStore().one
+    }), SPANS))
+  },
+  names: () => time(() => each((index) => {
+    sink += NAMES[index % NAMES.length].length
+  }), SPANS),
+  map() {
+    const states = new Map(NAMES.map((name) => [name, name.length]))
+    return time(() => each((index) => {
+      sink += states.get(NAMES[index % NAMES.length])
+    }), SPANS)
+  },
+  flag: () => ofFlags((our) => each((index) => {
+    sink += our.flag(NAMES[index % NAMES.length]) ? 1 : 0
+  })),
+  'flag-of': () => ofFlags((our, request) => each((index) => {
+    sink += request.flag(NAMES[index % NAMES.length]) ? 1 : 0
+  })),
+  /** All 200 flags, read once in a request of its own; the request is taken off. */
+  async 'flags-first'() {
+    const our = ours(FLAGS)
+    let total = 0
+    const read = () => {
+      const request = our.profiler.begin(FACTS)
+      request.setUser('5020244')
+      const begun = process.hrtime.bigint()
+      for (let index = 0; index < NAMES.length; index++) sink += request.flag(NAMES[index]) ? 1 : 0
+      total += Number(process.hrtime.bigint() - begun)
+      request.end(200, 0)
+    }
+    return leastOf(read, () => total, () => { total = 0 }, NAMES.length)
+  },
+  /** The native call alone that decides them. */
+  async 'flags-ahead'() {
+    const our = ours(FLAGS)
+    const { native } = require('../lib/board.js')
+    let total = 0
+    const read = () => {
+      const request = our.profiler.begin(FACTS)
+      request.setUser('5020244')
+      NAMES.forEach((name) => request.flag(name))
+      const { buffer } = request.flags
+      const begun = process.hrtime.bigint()
+      native.ahead(request.low, request.high, buffer, 0, NAMES.length)
+      total += Number(process.hrtime.bigint() - begun)
+      request.end(200, 0)
+    }
+    return leastOf(read, () => total, () => { total = 0 }, 1)
+  },
+  pg: () => ofQueries(true),
+  'pg-bare': () => ofQueries(false),
+})
+
+// Keys of an object are strings as literals are.
+const NAMES = Object.keys(Object.fromEntries(Array.from({ length: 200 }, (_, number) => [`feature_flag_${number}`, 0])))
+const FLAGS = { flags: flagsFile() }
+
+/** Half of them on or off for all, a quarter by percentage, a quarter by user. */
+function flagsFile() {
+  const path = join(tmpdir(), `ioprofiler-bench-${process.pid}.json`)
+  const kinds = [{ enabled: 'on' }, { enabled: 'off' }, { enabled: 50, bucket_by: 'user' }, { enabled: 'off', users: { 5020244: 'on' } }]
+  writeFileSync(path, JSON.stringify({ flags: Object.fromEntries(NAMES.map((name, number) => [name, kinds[number % kinds.length]])) }))
+  process.on('exit', () => rmSync(path))
+  return path
+}
+
+function ofFlags(reads) {
+  const our = ours(FLAGS)
+  const request = our.profiler.begin(FACTS)
+  request.setUser('5020244')
+  return request.run(() => time(() => reads(our, request), SPANS))
+}
+
+/** The least of many rounds, each of many runs that time themselves. */
+async function leastOf(run, total, reset, count) {
+  let least = Infinity
+  for (let round = 0; round < (quick ? 20 : 60); round++) {
+    reset()
+    for (let i = 0; i < 200; i++) run()
+    least = Math.min(least, total() / 200 / count)
+    await null
+  }
+  return least
+}
+
+/** A query of pg on a real server, one after the other, of one connection; CPU time of this process. */
+async function ofQueries(hooked) {
+  const our = ours(hooked ? { instrument: ['pg'] } : {})
+  const pool = new (require('pg').Pool)({ ...JSON.parse(process.env.BENCH_PG), max: 1 })
+  const page = async () => {
+    for (let i = 0; i < 20; i++) await pool.query('SELECT $1::int', [i])
+  }
+  return time(async () => {
+    const request = our.profiler.begin(FACTS)
+    await request.run(page)
+    request.end(200, 0)
+  }, 20, 4_000)
 }
 
 function ofHundred(end) {

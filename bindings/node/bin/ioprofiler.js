@@ -26,17 +26,30 @@ function loadPackage() {
   }
 }
 
+/** The options that `ioprofiler/auto` would take, and whether they are right. */
+function optionsOf(Profiler) {
+  const given = process.env.IOPROFILER_OPTIONS
+  if (!given) return [new Profiler({ onLog: () => {} }), true]
+  try {
+    const profiler = new Profiler({ ...JSON.parse(given), onLog: () => {} })
+    return [profiler, say(true, 'IOPROFILER_OPTIONS are right')]
+  } catch (error) {
+    return [new Profiler({ onLog: () => {} }), say(false, `IOPROFILER_OPTIONS: ${error.message}`)]
+  }
+}
+
 function doctor() {
   const [major] = process.versions.node.split('.').map(Number)
   let well = say(major >= 20, `node ${process.versions.node} (20 or newer)`)
   const loaded = loadPackage()
   if (loaded === null) return false
   well = say(true, `ioprofiler ${require('../package.json').version}, its native part is loaded`) && well
-  const profiler = new loaded.Profiler({ onLog: () => {} })
-  const { packages } = require('../lib/hooks')
+  const [profiler, isRight] = optionsOf(loaded.Profiler)
+  well = isRight && well
+  const { packages, unknown } = require('../lib/hooks')
+  const folder = join(process.cwd(), 'node_modules')
   const here = createRequire(join(process.cwd(), 'package.json'))
-  for (const name of packages()) {
-    if (!existsSync(join(process.cwd(), 'node_modules', name))) continue
+  for (const name of packages().filter((one) => existsSync(join(folder, one)))) {
     try {
       here(name)
     } catch (error) {
@@ -46,9 +59,14 @@ function doctor() {
   for (const { name, hooked, hint } of profiler.hooks) {
     well = say(hooked, hooked ? `${name} is hooked` : `${name} is not hooked: ${hint}`) && well
   }
-  const request = profiler.begin({ kind: 'command', name: 'doctor' })
+  // These need not be loaded to know it.
+  const seen = new Set(profiler.hooks.map(({ name }) => name.split(' ')[0]))
+  for (const [name, hint] of unknown()) {
+    if (existsSync(join(folder, name)) && !seen.has(name)) well = say(false, `${name} is not hooked: ${hint}`)
+  }
+  const request = profiler.begin({ kind: 'command', name: 'doctor', asked: true })
   request.run(() => loaded.span('doctor', 'a call', () => {}))
-  well = say(request.finish().calls() === 1, 'a call of a request is recorded') && well
+  well = say(request.finish().calls('doctor') === 1, 'a call of a request is recorded') && well
   profiler.shutdown()
   return well
 }
@@ -56,6 +74,8 @@ function doctor() {
 if (process.argv.length === 3 && process.argv[2] === 'doctor') {
   // Libraries may have left things running.
   process.exit(doctor() ? 0 : 1)
+} else if (process.argv.slice(2).some((word) => ['-h', '--help', 'help'].includes(word))) {
+  console.log(USAGE)
 } else {
   console.error(USAGE)
   process.exit(2)

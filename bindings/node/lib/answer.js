@@ -7,6 +7,7 @@
 
 const { native } = require('./board.js')
 const { state } = require('./context.js')
+const { askWho } = require('./flags.js')
 const { Profile } = require('./profile.js')
 
 /** Nothing was decided yet. */
@@ -53,7 +54,11 @@ class Answer {
   #isOpen() {
     const { asked, visit } = this
     if (asked.verdict === 'undecided') {
-      const decided = native.gateDecide(asked.reason, this.#askFunction())
+      const { request } = visit
+      if (request.visit !== null) askWho(request)
+      const { low, high } = request
+      let decided = native.gateAskFlag(visit.profiler.number, low, high, asked.reason)
+      if (decided.verdict === 'undecided') decided = native.gateDecide(decided.reason, this.#askFunction())
       asked.verdict = decided.verdict
       asked.reason = decided.reason
     }
@@ -189,13 +194,8 @@ class Answer {
   /** The headers of an answer whose gate is open. */
   #open(profile, reason) {
     const { res, visit } = this
-    const edits = native.answerOpenHeaders()
-    for (let index = 0; index < edits.length; index += 3) {
-      const [edit, name, value] = edits.slice(index, index + 3)
-      if (edit === 'set') res.setHeader(name, value)
-      else if (edit === 'append') res.appendHeader(name, value)
-      else res.removeHeader(name)
-    }
+    openHeaders(res)
+    visit.isPrivate = false
     if (reason) res.setHeader('X-Ioprofiler', reason)
     if (visit.request.isNone) return
     res.setHeader('X-Ioprofiler-Request', visit.request.id)
@@ -257,6 +257,17 @@ class Answer {
   }
 }
 
+/** Nobody but the viewer may have this answer. */
+function openHeaders(res) {
+  const edits = native.answerOpenHeaders()
+  for (let index = 0; index < edits.length; index += 3) {
+    const [edit, name, value] = edits.slice(index, index + 3)
+    if (edit === 'set') res.setHeader(name, value)
+    else if (edit === 'append') res.appendHeader(name, value)
+    else res.removeHeader(name)
+  }
+}
+
 /** What `writeHead` was called with, kept for later. */
 function setHead(res, [status, second, third]) {
   res.statusCode = status
@@ -283,4 +294,4 @@ function lengthOf(chunk, encoding) {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, typeof encoding === 'string' ? encoding : 'utf8') : chunk.byteLength
 }
 
-module.exports = { Answer }
+module.exports = { Answer, openHeaders, setHead }

@@ -2,6 +2,7 @@
 // Categories by name: what was done, and whether it may contain other calls.
 
 const { native } = require('./board.js')
+const { textOf } = require('./text.js')
 
 /** Beside a category's number: it is a scope. */
 const SCOPE = 1 << 16
@@ -11,7 +12,7 @@ const known = new Map()
 const MOST_KNOWN = 2048
 
 function intern(name, scope, dialect) {
-  const text = String(name)
+  const text = name === undefined ? 'undefined' : textOf(name)
   const number = native.category(text, scope, dialect)
   if (known.size < MOST_KNOWN) known.set(text, number)
   return number

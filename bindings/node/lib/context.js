@@ -27,8 +27,6 @@ const state = {
   outside: 0,
   /** Calls begun or ended after their request. */
   late: 0,
-  /** Moved on once a second, while there are requests. */
-  second: 0,
   /** What went wrong in code of ours, and was kept from the host. */
   failures: 0,
 }

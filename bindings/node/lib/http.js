@@ -6,7 +6,7 @@
 const { subscribe, unsubscribe } = require('node:diagnostics_channel')
 const { native } = require('./board.js')
 const { storage, state } = require('./context.js')
-const { Answer } = require('./answer.js')
+const { Answer, openHeaders, setHead } = require('./answer.js')
 const { watchCallers } = require('./caller.js')
 const { routeOf } = require('./frameworks/express_route.js')
 
@@ -16,9 +16,11 @@ const MODEST_ID = /^[\w.:/+=@-]{1,128}$/
 
 /** One request to a server, and its answer. */
 class Visit {
-  constructor(profiler, request, req, res, wantedOfAnswer) {
+  constructor(profiler, request, req, res, wantedOfAnswer, isPrivate) {
     this.profiler = profiler
     this.wantedOfAnswer = wantedOfAnswer
+    /** The viewer chose flags, so the answer is theirs alone. */
+    this.isPrivate = isPrivate
     this.request = request
     this.req = req
     this.res = res
@@ -33,12 +35,14 @@ class Visit {
 
   /** The head of the answer leaves. */
   firstByte(status) {
-    this.written = this.socket?.bytesWritten ?? 0
+    const { res } = this
+    // Of a body whose length Node knows, nothing has to be counted.
+    if (typeof res._contentLength !== 'number' && !res.hasHeader('content-length')) this.written = this.socket?.bytesWritten ?? 0
     this.request.firstByte(status)
     const { noteHeader } = this.profiler.options
-    if (noteHeader === null || this.res.headersSent) return
+    if (noteHeader === null || res.headersSent) return
     const note = this.request.compactNote()
-    if (note !== undefined) this.res.setHeader(noteHeader, note)
+    if (note !== undefined) res.setHeader(noteHeader, note)
   }
 
   end() {
@@ -58,7 +62,7 @@ class Visit {
   bytes() {
     const { res, req } = this
     if (!res.headersSent || req.method === 'HEAD' || res.statusCode === 204 || res.statusCode === 304) return 0
-    const length = Number(res.getHeader('content-length'))
+    const length = res._contentLength ?? Number(res.getHeader('content-length'))
     if (res.writableFinished && length >= 0) return length
     const sent = (this.socket?.bytesWritten ?? 0) - this.written - (res._header?.length ?? 0)
     return Math.max(sent, 0)
@@ -79,11 +83,19 @@ function writeHead(...args) {
   const visit = this[kVisit]
   try {
     if (visit.answer !== null && visit.answer.takesHead(args)) return this
+    if (visit.isPrivate) args = privately(this, args)
     visit.firstByte(typeof args[0] === 'number' ? args[0] : this.statusCode)
   } catch {
     state.failures++
   }
   return Object.getPrototypeOf(this).writeHead.apply(this, args)
+}
+
+/** The head of an answer that is its viewer's alone. */
+function privately(res, args) {
+  setHead(res, args)
+  openHeaders(res)
+  return [res.statusCode]
 }
 
 /** Whether a request may concern the gate at all: most do not, and are looked at no further. */
@@ -92,6 +104,11 @@ function mayAsk(req, parameter) {
   if (url.includes(parameter) || headers['x-ioprofiler'] !== undefined) return true
   const { cookie } = headers
   return cookie !== undefined && cookie.includes('ioprofiler_ask')
+}
+
+/** Whether it may choose flags. */
+function mayOverride({ headers, url }) {
+  return url.includes('ioflags') || headers.cookie?.includes('ioprofiler_flags') === true
 }
 
 /** Observes the requests of servers for a profiler. */
@@ -128,23 +145,24 @@ class HttpObserver {
 
   #begin(req, res) {
     const asked = mayAsk(req, this.parameter) ? this.#asked(req) : null
-    const viewer = asked?.viewer ?? ''
-    const request = this.profiler.beginJoined(0, asked !== null, this.#facts(req, viewer))
-    const visit = new Visit(this.profiler, request, req, res, this.wantedOfAnswer)
+    const overrides = mayOverride(req) ? this.#overrides(req) : null
+    const request = this.profiler.beginJoined(0, asked !== null, this.#facts(req, asked?.viewer ?? '', overrides ?? ''))
+    const visit = new Visit(this.profiler, request, req, res, this.wantedOfAnswer, overrides !== null)
+    if (this.profiler.options.flagContext !== null) request.visit = visit
     req[kVisit] = visit
     res[kVisit] = visit
     res.writeHead = writeHead
     res.on('close', onClose)
+    if (asked?.verdict === 'open' || overrides !== null) makeUnconditional(req)
     if (asked !== null) {
-      if (asked.verdict === 'open') makeUnconditional(req)
       watchCallers(request)
       visit.answer = new Answer(visit, asked)
     }
     return visit
   }
 
-  #facts(req, viewer) {
-    let facts = factsOf(req, viewer, this.profiler.options.requestIdHeader)
+  #facts(req, viewer, overrides) {
+    let facts = factsOf(req, viewer, overrides, this.profiler.options.requestIdHeader)
     for (const name of this.wanted) {
       const value = req.headers[name.toLowerCase()]
       if (value !== undefined) facts += `\0${name}\0${value}`
@@ -155,14 +173,20 @@ class HttpObserver {
   /** What the gate says at begin. Refusals are counted here, and are like not asking. */
   #asked(req) {
     const [, query] = splitUrl(req.url)
-    const { number, options } = this.profiler
+    const { number } = this.profiler
     const asked = native.gateAsked(number, query, req.headers.host, req.rawHeaders)
     if (asked === null || asked === undefined) return null
-    if (asked.verdict === 'closed' || (asked.verdict === 'undecided' && options.predicate === null)) {
+    if (asked.verdict === 'closed') {
       native.gateRefused(number, asked.reason)
       return null
     }
     return asked
+  }
+
+  /** What the viewer wants flags to be, where the gate is open already. */
+  #overrides(req) {
+    const [, query] = splitUrl(req.url)
+    return native.gateFlagOverrides(this.profiler.number, query, req.headers.host, req.rawHeaders) ?? null
   }
 }
 
@@ -172,13 +196,13 @@ function splitUrl(url) {
 }
 
 /** The facts that are known at begin, as the native part takes them. No HTTP header has a NUL. */
-function factsOf(req, viewer, idHeader) {
+function factsOf(req, viewer, overrides, idHeader) {
   const [path, query] = splitUrl(req.url)
   const { headers, socket } = req
   const given = idHeader === null ? undefined : headers[idHeader]
   const id = given !== undefined && MODEST_ID.test(given) ? given : ''
   const scheme = socket?.encrypted ? 'https' : 'http'
-  return `${req.method}\0${path}\0${query}\0${scheme}\0${headers.host ?? ''}\0HTTP/${req.httpVersion}\0${socket?.remoteAddress ?? ''}\0${id}\0${headers.traceparent ?? ''}\0${viewer}`
+  return `${req.method}\0${path}\0${query}\0${scheme}\0${headers.host ?? ''}\0HTTP/${req.httpVersion}\0${socket?.remoteAddress ?? ''}\0${id}\0${headers.traceparent ?? ''}\0${viewer}\0${overrides}`
 }
 
 /** Takes off what could turn the page that was asked about into a 304 or a part of it. */
@@ -196,14 +220,27 @@ function visitOf(req) {
   return req[kVisit] ?? null
 }
 
+/**
+ * Runs a visit's handler in its request, and the listeners of its body: these are called from the
+ * connection, which without the channel is in no request.
+ */
+function enter(visit, handler) {
+  const { root } = visit.request
+  const { emit } = visit.req
+  const value = function () {
+    return storage.run(root, Reflect.apply, emit, this, arguments)
+  }
+  Object.defineProperty(visit.req, 'emit', { value, writable: true, configurable: true })
+  return storage.run(root, handler)
+}
+
 /** A listener whose requests are observed, also without the channel. */
 function listener(profiler, handler) {
   const observer = new HttpObserver(profiler)
   return function (req, res) {
     const visit = observer.begin(req, res)
-    if (visit === null) return handler.call(this, req, res)
-    return storage.run(visit.request.root, () => handler.call(this, req, res))
+    return visit === null ? handler.call(this, req, res) : enter(visit, () => handler.call(this, req, res))
   }
 }
 
-module.exports = { HttpObserver, visitOf, listener }
+module.exports = { HttpObserver, enter, listener, visitOf }

@@ -3,7 +3,7 @@
 
 const { native } = require('./board.js')
 const { HttpObserver } = require('./http.js')
-const { hook, unhook } = require('./hooks')
+const { hook, look, unhook } = require('./hooks')
 
 class Instrumentation {
   #profiler
@@ -22,6 +22,11 @@ class Instrumentation {
   #hear(name, hint) {
     this.#hooks.set(name, { name, hooked: hint === undefined, hint })
     native.profilerHook(this.#profiler.number, name, hint)
+  }
+
+  /** Hooks what was loaded meanwhile, where nothing tells. */
+  look() {
+    look()
   }
 
   hooks() {

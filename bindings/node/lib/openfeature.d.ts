@@ -1,8 +1,10 @@
 /**
  * A provider for OpenFeature's server SDK: `OpenFeature.setProvider(new IoprofilerProvider())`.
  *
- * A flag is asked for the running request's own user and visitor; with a `targetingKey`, for that user.
- * Boolean: whether it is on. String: its variant. Numbers and objects are a type mismatch.
+ * A flag is decided for the running request, and is in its profile and log. With a `targetingKey`, or
+ * attributes, it is decided about that user: `visitor` and `groups` are what they say, all else is an
+ * attribute. A boolean is whether it is on, a string its variant; numbers and objects are the data that
+ * the file gives its variant.
  */
 export declare class IoprofilerProvider {
   readonly metadata: { readonly name: string }

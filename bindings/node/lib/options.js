@@ -2,6 +2,8 @@
 // The constructor's options: checked here, so that a wrong one fails at once and says what is
 // allowed. What the core decides (ranges, the gate's ways) it says itself.
 
+const { validateHeaderName } = require('node:http')
+
 const GATE_WAYS = ['token', 'this-machine', 'everyone']
 
 const NUMBERS = {
@@ -12,6 +14,12 @@ const NUMBERS = {
   requestTtl: 'requestTtlMs',
   jobTtl: 'jobTtlMs',
 }
+
+/** What the native part takes as 32 bits; the core's own limits are below. */
+const MOST = { maxSpans: 0xffffffff, maxDetailBytes: 0xffffffff, maxLiveRequests: 0xffffffff }
+
+/** How the core names options. */
+const CORE_NAMES = /\b(gate_secret|gate_parameter|max_spans|max_detail_bytes|max_memory|max_live_requests|request_ttl|job_ttl|flags_required|state_dir|note_format|access_log)\b/g
 
 const KNOWN = new Set([
   'record',
@@ -29,6 +37,7 @@ const KNOWN = new Set([
   'accessLog',
   'noteFormat',
   'flags',
+  'flagContext',
   'flagsRequired',
   'stateDir',
   'noteHeader',
@@ -59,13 +68,13 @@ function gate(given) {
   const words = []
   for (const way of ways) {
     if (typeof way === 'function') {
-      if (predicate !== null) throw wrong('gate', way, 'at most one function')
+      if (predicate !== null) throw new TypeError('gate: two functions; at most one is allowed')
       predicate = way
       words.push('callable')
-    } else if (GATE_WAYS.includes(way)) {
+    } else if (GATE_WAYS.includes(way) || (typeof way === 'string' && /^flag:[^,]+$/.test(way))) {
       words.push(way)
     } else {
-      throw wrong('gate', way, `allowed: ${GATE_WAYS.map((word) => `"${word}"`).join(', ')}, a function, or a list of them`)
+      throw wrong('gate', way, `allowed: ${GATE_WAYS.map((word) => `"${word}"`).join(', ')}, "flag:NAME", a function, or a list of them`)
     }
   }
   return { words: words.join(','), predicate }
@@ -105,8 +114,26 @@ function flagFiles(given) {
   return files
 }
 
+/** What went wrong with options, in the names that they have here. */
+function told(error) {
+  error.message = error.message.replace(CORE_NAMES, (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()))
+  error.code = 'ERR_IOPROFILER_OPTION'
+  return error
+}
+
+/** A header's name. */
+function header(given, option, allowed) {
+  if (typeof given !== 'string') throw wrong(option, given, allowed)
+  try {
+    validateHeaderName(given)
+  } catch {
+    throw wrong(option, given, allowed)
+  }
+  return given
+}
+
 function check(given) {
-  if (given === null || typeof given !== 'object') throw wrong('options', given, 'an object')
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) throw wrong('options', given, 'an object')
   for (const name of Object.keys(given)) {
     if (!KNOWN.has(name)) throw new TypeError(`${name}: no such option; known: ${[...KNOWN].sort().join(', ')}`)
   }
@@ -128,11 +155,12 @@ function check(given) {
     accessLog: accessLog(given.accessLog),
     noteFormat: optional(given, 'noteFormat', 'string', 'a format, such as "%{user_id}n %{app_us}n"'),
   }
-  const noteHeader = optional(given, 'noteHeader', 'string', 'a header\'s name') ?? null
+  const noteHeader = given.noteHeader === undefined || given.noteHeader === null ? null : header(given.noteHeader, 'noteHeader', 'a header\'s name')
   if (noteHeader !== null && native.noteFormat === undefined) throw new TypeError('noteHeader: needs noteFormat, which says what stands in it')
   for (const [option, name] of Object.entries(NUMBERS)) {
     const value = optional(given, option, 'number', 'a number')
-    if (value !== undefined && (!Number.isInteger(value) || value < 0)) throw wrong(option, value, 'a whole number')
+    if (value !== undefined && (!Number.isSafeInteger(value) || value < 0)) throw wrong(option, value, 'a whole number')
+    if (value > MOST[option]) throw wrong(option, value, `at most ${MOST[option]}`)
     if (value !== undefined) native[name] = value
   }
   const maxPage = optional(given, 'maxPage', 'number', 'a number of bytes') ?? 4 << 20
@@ -145,6 +173,7 @@ function check(given) {
     noteHeader,
     bufferStreams: optional(given, 'bufferStreams', 'boolean', 'true or false') ?? false,
     requestIdHeader: requestIdHeader(given.requestIdHeader),
+    flagContext: optional(given, 'flagContext', 'function', 'a function') ?? null,
     onLog: optional(given, 'onLog', 'function', 'a function') ?? warn,
     onProfile: optional(given, 'onProfile', 'function', 'a function') ?? null,
   }
@@ -154,8 +183,7 @@ function check(given) {
 function requestIdHeader(given) {
   if (given === null || given === false) return null
   if (given === undefined) return 'x-request-id'
-  if (typeof given !== 'string') throw wrong('requestIdHeader', given, 'a header\'s name, or null')
-  return given.toLowerCase()
+  return header(given, 'requestIdHeader', 'a header\'s name, or null').toLowerCase()
 }
 
 /** Node's own way to say something about a program. */
@@ -163,4 +191,4 @@ function warn({ kind, message }) {
   process.emitWarning(message, { type: 'IoprofilerWarning', code: `IOPROFILER_${kind.toUpperCase()}` })
 }
 
-module.exports = { check }
+module.exports = { check, told }

@@ -3,7 +3,9 @@
 
 const { native, answer } = require('./board.js')
 const { storage, state } = require('./context.js')
+const { forgetAll } = require('./flags.js')
 const { Request } = require('./request.js')
+const { textOf } = require('./text.js')
 const options = require('./options.js')
 
 const KINDS = { web: 0, job: 1, command: 2 }
@@ -25,9 +27,14 @@ class Profiler {
   #instrumentation = null
 
   constructor(given = {}) {
-    const checked = options.check(given)
+    let checked
+    try {
+      checked = options.check(given)
+      this.#number = native.profilerNew(checked.native)
+    } catch (error) {
+      throw options.told(error)
+    }
     this.#options = checked
-    this.#number = native.profilerNew(checked.native)
     this.#log = checked.onLog
     /** Requests that go on: for `inFlight()`. */
     this.open = new Set()
@@ -69,8 +76,9 @@ class Profiler {
       facts.id,
       facts.traceparent,
       facts.viewer,
+      '',
     ]
-    const joined = fields.map((field) => (field === undefined || field === null ? '' : String(field).replaceAll('\0', '\ufffd')))
+    const joined = fields.map((field) => textOf(field).replaceAll('\0', '\ufffd'))
     return this.beginJoined(code, facts.asked === true, joined.join('\0'))
   }
 
@@ -145,6 +153,7 @@ class Profiler {
   /** The requests that go on now, oldest first, as plain data, each with its open calls only. */
   inFlight() {
     for (const request of this.open) {
+      request.tell()
       if (request.recorder !== null) request.recorder.handOver()
     }
     return native.profilerInFlight(this.#number).map((json) => JSON.parse(json))
@@ -247,6 +256,11 @@ class Profiler {
     native.profilerReopenLogs(this.#number)
   }
 
+  /** Looks at the flags' files now, instead of within a second; gives what is wrong with them. */
+  reloadFlags() {
+    return native.profilerReloadFlags(this.#number)
+  }
+
   /** What happened in this process so far: plain counters. */
   stats() {
     this.countMissed()
@@ -274,14 +288,15 @@ class Profiler {
 
   #startTimer() {
     // Outside of any context: it must not keep a request's memory.
-    this.#timer = storage.exit(() => setInterval(() => this.#fetchLog(), LOG_INTERVAL))
+    this.#timer = storage.run(undefined, () => setInterval(() => this.#fetchLog(), LOG_INTERVAL))
     // It must not keep the process alive, nor belong to the request that started it.
     this.#timer.unref()
   }
 
   #fetchLog() {
-    state.second++
+    forgetAll(this.open)
     this.countMissed()
+    this.#instrumentation?.look()
     for (const event of native.profilerLog(this.#number)) this.say(event.kind, event.message)
   }
 

@@ -19,6 +19,9 @@ const PARENT = 5
 const SITE = 6
 const LOW = 7
 const HITS = 9
+const MISSES = 10
+/** Ours alone: the wording of its detail, which the native part does not read. */
+const WORDING = 13
 
 const RECORD_BYTES = 56
 const FIRST_CAPACITY = 64
@@ -38,6 +41,7 @@ const PART_OF_LEAF = 1 << 18
 const HAS_TARGET = 1 << 19
 const CUT = 1 << 20
 const COUNTED = 1 << 24
+const HITS_AND_MISSES = 3 << 24
 
 const OK = 0
 const ERROR = 1
@@ -54,6 +58,7 @@ class Recorder {
     this.words = new Uint32Array(this.buffer)
     this.details = new Array(FIRST_CAPACITY).fill('')
     this.targets = null
+    this.isWorded = false
     this.count = 0
     /** Records below were handed over. */
     this.handed = 0
@@ -67,6 +72,8 @@ class Recorder {
     this.high = 0
     /** Takes the caller's number down, where the request was asked for. */
     this.findSite = null
+    /** The caller of what has none of its own now. */
+    this.askedFrom = 0
   }
 
   /** A recorder for a request. */
@@ -89,6 +96,7 @@ class Recorder {
     // Only what was used: these strings are the page's.
     this.details.fill('', 0, this.count)
     this.targets = null
+    this.isWorded = false
     this.count = 0
     this.handed = 0
     this.chars = 0
@@ -119,6 +127,7 @@ class Recorder {
     words[word + ABOUT] = about
     words[word + PARENT] = parent
     words[word + SITE] = 0
+    words[word + WORDING] = 0
     this.details[index] = detail
     const double = index * DOUBLES
     const doubles = this.doubles
@@ -147,7 +156,8 @@ class Recorder {
     }
     this.words[word + ABOUT] = about | flags
     this.words[word + PARENT] = parent
-    this.words[word + SITE] = this.findSite === null ? 0 : this.findSite()
+    this.words[word + SITE] = this.siteNow()
+    this.words[word + WORDING] = 0
     const double = index * DOUBLES
     this.doubles[double + END] = 0
     tick()
@@ -162,6 +172,11 @@ class Recorder {
     return index
   }
 
+  /** The application's line that runs now; 0 where nobody wants to know. */
+  siteNow() {
+    return this.findSite === null ? 0 : this.findSite() || this.askedFrom
+  }
+
   grow() {
     this.capacity *= 2
     const larger = new ArrayBuffer(this.capacity * RECORD_BYTES)
@@ -171,10 +186,12 @@ class Recorder {
     this.words = new Uint32Array(larger)
   }
 
-  /** A call is over. */
+  /** A call is over; the first end counts. */
   end(index, outcome) {
+    const end = index * DOUBLES + END
+    if (index < 0 || this.doubles[end] !== 0) return
     tick()
-    this.doubles[index * DOUBLES + END] = clock[0]
+    this.doubles[end] = clock[0]
     if (outcome !== OK) this.words[index * WORDS + ABOUT] |= outcome << OUTCOME_SHIFT
     if (index < this.handed || this.spilled) this.endLate(index)
   }
@@ -186,17 +203,33 @@ class Recorder {
 
   /** `which`: 0 hits, 1 misses, 2 rows, 3 bytes. Before the call's end. */
   setCount(index, which, count) {
+    if (index < 0) return
     const word = index * WORDS
     this.words[word + HITS + which] = count < 0 ? 0 : Math.min(count, 0xffffffff)
     this.words[word + ABOUT] |= COUNTED << which
   }
 
+  setRows(index, rows) {
+    this.setCount(index, 2, rows)
+  }
+
+  /** What a look for keys brought, known at its end. */
+  setFound(index, hits, misses) {
+    if (index < 0) return
+    const word = index * WORDS
+    this.words[word + HITS] = hits
+    this.words[word + MISSES] = misses
+    this.words[word + ABOUT] |= HITS_AND_MISSES
+  }
+
   setDetail(index, detail) {
+    if (index < 0) return
     if (index < this.handed || this.spilled) {
       native.late(this.buffer, index, detail.length > MAX_DETAIL ? beginning(detail) : detail, undefined)
       return
     }
     const word = index * WORDS
+    this.words[word + WORDING] = 0
     if (detail.length > MAX_DETAIL) {
       this.words[word + LOW] = Math.min(Buffer.byteLength(detail), 0xffffffff)
       this.words[word + ABOUT] |= CUT
@@ -210,14 +243,40 @@ class Recorder {
     this.details[index] = detail
   }
 
+  /**
+   * Says how the detail is worded, once somebody reads it: a page that nobody looks at does not pay
+   * for the words. `about` is what the call was begun with.
+   */
+  word(index, wording, about) {
+    if (index < 0) return
+    if (index < this.handed || this.spilled) {
+      this.setDetail(index, wordings[wording](about))
+      return
+    }
+    this.isWorded = true
+    this.words[index * WORDS + WORDING] = wording
+  }
+
+  /** Writes down what was only said to be worded. */
+  #writeWords(from, to) {
+    for (let index = from; index < to; index++) {
+      const word = index * WORDS + WORDING
+      const wording = this.words[word]
+      if (wording === 0) continue
+      this.words[word] = 0
+      this.details[index] = wordings[wording](this.details[index])
+    }
+  }
+
   setTarget(index, target) {
+    if (index < 0) return
     const kept = target.length > MAX_DETAIL ? beginning(target) : target
     if (index < this.handed || this.spilled) {
       native.late(this.buffer, index, undefined, kept)
       return
     }
-    this.targets ??= new Map()
-    this.targets.set(index, kept)
+    this.targets ??= []
+    this.targets[index] = kept
     this.words[index * WORDS + ABOUT] |= HAS_TARGET
   }
 
@@ -241,6 +300,7 @@ class Recorder {
     const from = this.handed
     const to = this.spilled ? from : this.count
     if (from === to) return
+    if (this.isWorded) this.#writeWords(from, to)
     const details = from === 0 && to === this.details.length ? this.details : this.details.slice(from, to)
     if (hand(from, to, details.join('\0'), this.targetsOf(from, to)) !== 0) {
       // A detail with a NUL in it: one by one, each may contain anything.
@@ -255,10 +315,18 @@ class Recorder {
     if (this.targets === null) return ''
     const targets = []
     for (let index = from; index < to; index++) {
-      if (this.targets.has(index)) targets.push(this.targets.get(index))
+      if ((this.words[index * WORDS + ABOUT] & HAS_TARGET) !== 0) targets.push(this.targets[index])
     }
     return targets.join('\0')
   }
+}
+
+/** How details are worded, by number; 0 is as they are. */
+const wordings = [(about) => about]
+
+/** The number of a wording: a function of what a call was begun with. */
+function wordingOf(make) {
+  return wordings.push(make) - 1
 }
 
 /** The beginning of a text, copied, so that it does not keep the rest alive. */
@@ -266,4 +334,4 @@ function beginning(text) {
   return Buffer.from(text.slice(0, MAX_DETAIL)).toString()
 }
 
-module.exports = { Recorder, OK, ERROR, CANCELLED, PART_OF_LEAF }
+module.exports = { Recorder, wordingOf, OK, ERROR, CANCELLED, PART_OF_LEAF }

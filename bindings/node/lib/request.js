@@ -1,16 +1,21 @@
 'use strict'
 // One unit of work under observation, from its begin to its one end.
 
-const { native, answer } = require('./board.js')
+const { native, answer, clock } = require('./board.js')
 const { storage, Context, state } = require('./context.js')
 const { Recorder } = require('./recorder.js')
 const { Profile } = require('./profile.js')
-const { forget, stateIn, ON } = require('./flags.js')
+const { textOf } = require('./text.js')
+const { attribute, dataIn, decideIn, explainIn, forget, stateIn, ON } = require('./flags.js')
 
 const NOTABLE = new Set(['string', 'number', 'boolean'])
 const FINISHED = 0
 const ABORTED = 1
-const FACTS = { route: 0, user: 1, visitor: 2, group: 3, viewer: 4, error: 5 }
+// Whether it is ended where somebody wants its calls, which were not handed over yet.
+const IF_UNWANTED = 0
+const ANYWAY = 1
+const ONLY_ASK = 2
+const FACTS = { user: 1, visitor: 2, group: 3, viewer: 4, error: 5 }
 
 class Request {
   /** Of a handle; for `Profiler.begin`. */
@@ -26,6 +31,13 @@ class Request {
     this.profile = null
     /** What it has read of flags. */
     this.flags = null
+    /** Where the application is still to be asked whom it is about: the visit. */
+    this.visit = null
+    // What the core is told when somebody reads it: when the first byte left (0: not yet), with which
+    // status, and the route.
+    this.leftAt = 0
+    this.status = 0
+    this.route = undefined
   }
 
   /** Whether it does nothing: the profiler could have no further request. */
@@ -58,7 +70,7 @@ class Request {
 
   #fact(which, value) {
     if (value === undefined || value === null || this.ended) return this
-    native.fact(this.low, this.high, which, String(value))
+    native.fact(this.low, this.high, which, textOf(value))
     // Who it is about may decide flags anew.
     if (this.flags !== null) forget(this)
     return this
@@ -66,7 +78,8 @@ class Request {
 
   /** The route's template: `/listing/:id`, never the raw path. */
   setRoute(route) {
-    return this.#fact(FACTS.route, route)
+    if (route !== undefined && route !== null && !this.ended) this.route = textOf(route)
+    return this
   }
 
   /** The user's id. */
@@ -98,12 +111,22 @@ class Request {
   /** Sets a note for the log: text, number or bool; or several, by an object. The last value wins. */
   note(name, value) {
     if (this.ended) return this
-    if (typeof name === 'object' && name !== null) {
-      for (const [one, of] of Object.entries(name)) this.note(one, of)
-    } else if (value !== undefined && value !== null) {
-      native.note(this.low, this.high, String(name), NOTABLE.has(typeof value) ? value : String(value))
+    if (typeof name === 'object' && name !== null) this.#notes(name)
+    else if (value !== undefined && value !== null) {
+      native.note(this.low, this.high, textOf(name), NOTABLE.has(typeof value) ? value : textOf(value))
     }
     return this
+  }
+
+  #notes(notes) {
+    try {
+      for (const [name, value] of Object.entries(notes)) {
+        // One level is enough: a note is no object.
+        if (value !== undefined && value !== null) this.note(textOf(name), value)
+      }
+    } catch {
+      state.failures++
+    }
   }
 
   /** Whether a flag is on in this request. `fallback` answers where no file names it. */
@@ -111,9 +134,36 @@ class Request {
     return !this.ended && stateIn(this, name, fallback === true) === ON
   }
 
+  /** The variant that a flag is in. */
+  variant(name, fallback = false) {
+    return this.decide(name, fallback).variant
+  }
+
+  /** State, variant and reason of a flag; with `who`, for somebody else than the request's own. */
+  decide(name, fallback = false, who = undefined) {
+    return decideIn(this.ended ? null : this, name, fallback, who)
+  }
+
+  /** Runs new code unseen where its flag is dark in this request. */
+  dark(name, work) {
+    return this.run(require('./dark.js').dark, name, work)
+  }
+
+  /** The data that the file gives the variant which a flag is in; with `who`, for somebody else. */
+  flagData(name, who = undefined) {
+    return dataIn(this.ended ? null : this, name, who)
+  }
+
+  /** Why a flag is what it is, rule by rule. */
+  explain(name) {
+    return explainIn(this.ended ? null : this, name)
+  }
+
   /** One more thing that flags may be bucketed by. Before a flag is first asked for. */
   setAttribute(name, value) {
-    if (!this.ended) native.requestSetAttribute(this.low, this.high, String(name), String(value))
+    if (this.ended) return this
+    native.requestSetAttribute(this.low, this.high, textOf(name), attribute(value))
+    forget(this)
     return this
   }
 
@@ -124,22 +174,33 @@ class Request {
     return this
   }
 
+  /** Tells the core what was kept here until now. */
+  tell() {
+    const { flags } = this
+    this.flags = null
+    native.tell(this.low, this.high, this.leftAt, this.route, flags?.buffer, flags?.known, this.status)
+    flags?.release()
+  }
+
   /** The compact note as it is now, in the profiler's `noteFormat`; undefined without one. */
   compactNote() {
-    if (this.flags !== null) forget(this)
+    this.tell()
     if (this.recorder !== null && this.profiler.noteNeedsCalls) this.recorder.handOver()
     return native.requestCompactNote(this.low, this.high) ?? undefined
   }
 
   /** The answer's first byte leaves: later calls are marked `after answer`. */
   firstByte(status = 0) {
-    native.answered(this.low, this.high, status >>> 0)
+    this.status = typeof status === 'number' ? status >>> 0 : 0
+    if (this.leftAt !== 0) return
+    native.tick()
+    this.leftAt = clock[0]
   }
 
   /** What it has done so far. Any number of times. */
   snapshot() {
     if (this.ended) return this.profile ?? new Profile(native.requestSnapshot(0, 0), null)
-    if (this.flags !== null) forget(this)
+    this.tell()
     if (this.recorder !== null) this.recorder.handOver()
     return new Profile(native.requestSnapshot(this.low, this.high), null)
   }
@@ -156,12 +217,11 @@ class Request {
 
   #finishWith(how, status, bytes) {
     if (this.ended) return this.profile ?? new Profile(native.requestSnapshot(0, 0), null)
-    if (this.flags !== null) forget(this)
     const recorder = this.recorder
     // Where a sink will read it on a thread of ours, the calls must be there before the end.
-    native.finish(this.low, this.high, how, status, bytes, 2)
+    this.#end(how, status, bytes, ONLY_ASK)
     if (recorder !== null && answer[0] === 1) recorder.handOver()
-    const held = native.requestFinish(this.low, this.high, how, status, bytes)
+    const held = native.requestFinish(this.low, this.high, how, numberOf(status), numberOf(bytes))
     this.#close()
     if (recorder !== null) recorder.keep()
     this.profile = new Profile(held, recorder)
@@ -176,20 +236,28 @@ class Request {
       this.#finishWith(aborted ? ABORTED : FINISHED, status, bytes)
       return
     }
-    if (this.flags !== null) forget(this)
     const recorder = this.recorder
     const how = aborted ? ABORTED : FINISHED
-    native.finish(this.low, this.high, how, status, bytes, 0)
+    this.#end(how, status, bytes, IF_UNWANTED)
     if (answer[0] === 1) {
       if (recorder !== null) recorder.handOver()
-      native.finish(this.low, this.high, how, status, bytes, 1)
+      native.finish(this.low, this.high, how, status, bytes, ANYWAY)
     }
     this.#close()
     if (recorder !== null) recorder.release()
   }
 
+  /** Tells what was kept here, and ends it, or asks whether that may be. */
+  #end(how, status, bytes, mode) {
+    const { flags } = this
+    this.flags = null
+    native.finish(this.low, this.high, how, status, bytes, mode, this.leftAt, this.route, flags?.buffer, flags?.known)
+    flags?.release()
+  }
+
   #close() {
     this.ended = true
+    this.visit = null
     this.recorder = null
     this.profiler.forget(this)
   }
@@ -197,7 +265,7 @@ class Request {
   /** Begins a job that knows this request as its parent, and outlives it. */
   detach(name) {
     if (this.ended) return this.profiler.begin({ kind: 'job', name })
-    const [low, high] = native.requestDetach(this.low, this.high, String(name))
+    const [low, high] = native.requestDetach(this.low, this.high, textOf(name))
     return this.profiler.adopt(low, high)
   }
 
@@ -208,6 +276,8 @@ class Request {
     else recorder.end(index, outcome)
   }
 }
+
+const numberOf = (value) => (typeof value === 'number' ? value : 0)
 
 function messageOf(error) {
   try {

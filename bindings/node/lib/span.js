@@ -8,9 +8,10 @@
 const { storage, Context, state } = require('./context.js')
 const { Category, numberOf, SCOPE } = require('./category.js')
 const { OK, ERROR, CANCELLED, PART_OF_LEAF } = require('./recorder.js')
+const { textOf } = require('./text.js')
 
 const AsyncFunction = (async () => {}).constructor
-const OUTCOMES = { ok: OK, error: ERROR, cancelled: CANCELLED }
+const OUTCOMES = new Map([['ok', OK], ['error', ERROR], ['cancelled', CANCELLED]])
 
 // The leaf that runs synchronously now: its recorder, and its index plus one.
 let leafOf = null
@@ -41,7 +42,7 @@ class Span {
 
   #count(which, count) {
     const recorder = this.#recorder()
-    if (recorder !== null) recorder.setCount(this.#index, which, Number(count) || 0)
+    if (recorder !== null) recorder.setCount(this.#index, which, typeof count === 'number' ? count : countOf(count))
     return this
   }
 
@@ -90,7 +91,7 @@ class Span {
     const request = this.#request
     if (request === null) return
     this.#request = null
-    request.endCall(this.#index, OUTCOMES[outcome] ?? this.#outcome)
+    request.endCall(this.#index, OUTCOMES.get(outcome) ?? this.#outcome)
   }
 
   /** Runs a function inside this call, as if it had been begun around it. */
@@ -117,22 +118,12 @@ class Span {
   }
 }
 
-const NONE = Object.freeze(new Span(null, -1, 0))
-
-/** A detail as the string that it is kept as. */
-function textOf(detail) {
-  if (typeof detail === 'string') return detail
-  if (detail === undefined || detail === null) return ''
-  try {
-    if (ArrayBuffer.isView(detail)) {
-      return Buffer.from(detail.buffer, detail.byteOffset, Math.min(detail.byteLength, 8192)).toString()
-    }
-    return String(detail)
-  } catch {
-    state.failures++
-    return ''
-  }
+/** A count that is no number: 0, unless it can be made one. */
+function countOf(count) {
+  return typeof count === 'bigint' || typeof count === 'string' ? Number(count) || 0 : 0
 }
+
+const NONE = Object.freeze(new Span(null, -1, 0))
 
 function outcomeOf(error) {
   try {
@@ -161,21 +152,21 @@ function takeSafely(context, recorder, number, detail) {
 }
 
 function span(category, detail, fn) {
-  if (!state.on) return fn === undefined ? NONE : fn(NONE)
+  if (!state.on) return typeof fn === 'function' ? fn(NONE) : NONE
   const context = storage.getStore()
   if (context === undefined) {
     state.outside++
-    return fn === undefined ? NONE : fn(NONE)
+    return typeof fn === 'function' ? fn(NONE) : NONE
   }
   return spanIn(context, numberOf(category, false), detail, fn)
 }
 
 function scope(category, detail, fn) {
-  if (!state.on) return fn === undefined ? NONE : fn(NONE)
+  if (!state.on) return typeof fn === 'function' ? fn(NONE) : NONE
   const context = storage.getStore()
   if (context === undefined) {
     state.outside++
-    return fn === undefined ? NONE : fn(NONE)
+    return typeof fn === 'function' ? fn(NONE) : NONE
   }
   return spanIn(context, numberOf(category, true), detail, fn)
 }
@@ -185,11 +176,11 @@ function spanIn(context, number, detail, fn) {
   const recorder = request.recorder
   if (recorder === null) {
     if (request.ended) state.late++
-    return fn === undefined ? NONE : fn(NONE)
+    return typeof fn === 'function' ? fn(NONE) : NONE
   }
   const index = takeSafely(context, recorder, number, detail)
   const call = new Span(request, index, number >= SCOPE ? 0 : PART_OF_LEAF)
-  if (fn === undefined) return call
+  if (typeof fn !== 'function') return call
   if (number >= SCOPE || fn.constructor === AsyncFunction) return runIn(call, number, fn)
   // A synchronous leaf, or one whose promise the function only passes on.
   const outerOf = leafOf
@@ -250,8 +241,8 @@ function follow(result, call) {
   )
 }
 
-/** For hooks: begins a call of the request that runs now. `null` where there is none to record. */
-function beginCall(category, detail) {
+/** For hooks: the context of the request that runs now, if its calls are recorded; else null. */
+function recordingContext() {
   if (!state.on) return null
   const context = storage.getStore()
   if (context === undefined) {
@@ -259,11 +250,19 @@ function beginCall(category, detail) {
     return null
   }
   const { request } = context
-  if (request.recorder === null) {
-    if (request.ended) state.late++
-    return null
-  }
-  return new Span(request, takeSafely(context, request.recorder, numberOf(category, false), detail), PART_OF_LEAF)
+  if (request.recorder !== null) return context
+  if (request.ended) state.late++
+  return null
+}
+
+/** For hooks: begins a call of a category that knows its number. Its index. */
+function beginIn(context, category, detail) {
+  return takeSafely(context, context.request.recorder, category.number, detail)
+}
+
+/** For hooks: ends what `beginIn` began. */
+function endIn(context, index, outcome) {
+  context.request.endCall(index, outcome)
 }
 
 /**
@@ -283,4 +282,4 @@ function inContext(context, callback) {
   }
 }
 
-module.exports = { span, scope, Span, NONE, Category, beginCall, contextNow, follow, inContext, outcomeOf, textOf, OK }
+module.exports = { span, scope, Span, NONE, Category, beginIn, endIn, recordingContext, contextNow, inContext, isThenable, outcomeOf, OK }

@@ -1,6 +1,7 @@
 //! Did a request ask, and may it see.
 
 use crate::profiler::find;
+use crate::request;
 use ioprofiler_core::gate::{
     Answer, Form, Inputs, Refusal, Verdict, ask_cookie, conditional_headers,
 };
@@ -53,23 +54,66 @@ fn described(form: Form, verdict: &Verdict) -> NativeAsked {
     }
 }
 
-/// Whether a request asked, and what the gate says at begin. `headers` are names and values in
-/// turns, as they came.
+/// What the gate is told of a request. `headers` are names and values in turns, as they came.
+fn inputs<'a>(query: &'a str, host: Option<&'a str>, headers: &'a [String]) -> Inputs<'a> {
+    let mut inputs = Inputs::new(query.as_bytes(), host.map(str::as_bytes));
+    for header in headers.chunks_exact(2) {
+        if let [name, value] = header {
+            inputs.header(name.as_bytes(), value.as_bytes());
+        }
+    }
+    inputs
+}
+
+/// Whether a request asked, and what the gate says at begin. `at` is the wall clock in seconds, if
+/// not now.
 #[napi(catch_unwind)]
 pub fn gate_asked(
     profiler: u32,
     query: String,
     host: Option<String>,
     headers: Vec<String>,
+    at: Option<f64>,
 ) -> Option<NativeAsked> {
-    let mut inputs = Inputs::new(query.as_bytes(), host.as_deref().map(str::as_bytes));
-    for header in headers.chunks_exact(2) {
-        if let [name, value] = header {
-            inputs.header(name.as_bytes(), value.as_bytes());
+    let inputs = inputs(&query, host.as_deref(), &headers);
+    let at = at.map_or_else(now, |at| at as u64);
+    let asked = find(profiler)?.gate().asked(&inputs, at)?;
+    Some(described(asked.form, &asked.verdict))
+}
+
+/// What the viewer wants flags to be, where the gate is open at begin; elsewhere that is counted, and
+/// nothing.
+#[napi(catch_unwind)]
+pub fn gate_flag_overrides(
+    profiler: u32,
+    query: String,
+    host: Option<String>,
+    headers: Vec<String>,
+) -> Option<String> {
+    let profiler = find(profiler)?;
+    let inputs = inputs(&query, host.as_deref(), &headers);
+    match profiler.gate().flag_overrides(&inputs, now())? {
+        Ok(overrides) => Some(overrides),
+        Err(refusal) => {
+            profiler.refused(refusal);
+            None
         }
     }
-    let asked = find(profiler)?.gate().asked(&inputs, now())?;
-    Some(described(asked.form, &asked.verdict))
+}
+
+/// The verdict of the gate's flag, now that the handler has run; undecided where the host's own rule
+/// is to be asked. `reason` is that of the undecided verdict.
+#[napi(catch_unwind)]
+pub fn gate_ask_flag(profiler: u32, low: u32, high: u32, reason: u32) -> NativeAsked {
+    let so_far = reason_of(reason);
+    let undecided = Verdict::Undecided { so_far };
+    let verdict = match find(profiler) {
+        Some(profiler) => profiler
+            .gate()
+            .ask_flag(undecided, &request::find(low, high)),
+        None => undecided,
+    };
+    described(Form::default(), &verdict)
 }
 
 /// The verdict after the host's own rule has answered: `yes`, `no`, or anything else for failed.
@@ -84,6 +128,12 @@ pub fn gate_decide(reason: u32, answer: String) -> NativeAsked {
     let so_far = reason_of(reason);
     let verdict = Verdict::Undecided { so_far }.decide(answer);
     described(Form::default(), &verdict)
+}
+
+/// In words: why the gate is closed.
+#[napi(catch_unwind)]
+pub fn gate_reason(reason: u32) -> Option<String> {
+    Some(reason_of(reason)?.as_str().to_owned())
 }
 
 /// Somebody asked and was refused: counted, and logged once a minute and reason.

@@ -11,7 +11,6 @@ use ioprofiler_core::handed::{HandOver, HandedSpan, Tick};
 use ioprofiler_core::handle::{Site, SpanHandle};
 use ioprofiler_core::{Counts, Kind, Outcome};
 use napi::bindgen_prelude::{ArrayBuffer, External};
-use napi::sys;
 use napi_derive::napi;
 use std::sync::{Mutex, PoisonError};
 
@@ -35,7 +34,8 @@ struct Record {
     misses: u32,
     rows: u32,
     bytes: u32,
-    _unused: u32,
+    /// JavaScript's own.
+    _wording: u32,
 }
 
 const _: () = assert!(size_of::<Record>() == 56);
@@ -79,25 +79,6 @@ impl Record {
         counts.bytes = given(BYTES, self.bytes);
         counts
     }
-}
-
-/// The records in an `ArrayBuffer`.
-///
-/// # Safety
-/// `value` belongs to the call of `env` that runs, and JavaScript does not run while the records
-/// are used.
-unsafe fn records<'a>(env: sys::napi_env, value: sys::napi_value) -> &'a mut [Record] {
-    let mut data = std::ptr::null_mut();
-    let mut length = 0;
-    // SAFETY: the caller's promise; anything but an ArrayBuffer is refused.
-    let status =
-        unsafe { sys::napi_get_arraybuffer_info(env, value, &raw mut data, &raw mut length) };
-    let data = data.cast::<Record>();
-    if status != sys::Status::napi_ok || data.is_null() || !data.is_aligned() {
-        return &mut [];
-    }
-    // SAFETY: so many whole records lie in the buffer; all bits are valid for their numbers.
-    unsafe { std::slice::from_raw_parts_mut(data, length / size_of::<Record>()) }
 }
 
 /// A range of records with their texts.
@@ -216,8 +197,8 @@ pub(crate) fn hand(call: &Call) {
     call.with_text(5, |details| {
         call.with_text(6, |targets| {
             let batch = Batch {
-                // SAFETY: an argument of the running call, which runs no JavaScript.
-                records: unsafe { records(call.env(), call.value(2)) },
+                // SAFETY: an argument of the running call, which runs no JavaScript; all bits are valid.
+                records: unsafe { call.records(2) },
                 from,
                 to,
                 details: has_details.then_some(details),
@@ -233,8 +214,8 @@ pub(crate) fn hand(call: &Call) {
 /// `late(records, index, detail, target)`: what became known of a call after it was handed over
 /// open: its counts, its texts where they are strings, and its end.
 pub(crate) fn late(call: &Call) {
-    // SAFETY: an argument of the running call, which runs no JavaScript.
-    let records = unsafe { records(call.env(), call.value(0)) };
+    // SAFETY: an argument of the running call, which runs no JavaScript; all bits are valid.
+    let records: &mut [Record] = unsafe { call.records(0) };
     let Some(record) = records.get(call.u32(1) as usize) else {
         return;
     };

@@ -213,15 +213,15 @@ pub fn profiler_new(env: Env, options: NativeOptions) -> Result<u32> {
 }
 
 /// `begin(profiler, kind, asked, facts)`: begins a request. `facts` is one string, joined with
-/// NULs: method, path, query, scheme, host, protocol, peer, id, traceparent, viewer, and names and
-/// values of headers that log formats name. Answers the handle; 0 is none.
+/// NULs: method, path, query, scheme, host, protocol, peer, id, traceparent, viewer, overrides of
+/// flags, and names and values of headers that log formats name. Answers the handle; 0 is none.
 pub(crate) fn begin(call: &Call) {
     call.answer_handle(0);
     let Some(profiler) = find(call.u32(0)) else {
         return;
     };
     call.with_text(3, |joined| {
-        let mut given: [Cow<'_, str>; 10] = Default::default();
+        let mut given: [Cow<'_, str>; 11] = Default::default();
         let mut all = fields(joined);
         for (place, field) in given.iter_mut().zip(&mut all) {
             *place = field;
@@ -239,6 +239,7 @@ pub(crate) fn begin(call: &Call) {
             id,
             traceparent,
             viewer,
+            overrides,
         ] = &given;
         let mut facts = match call.u32(1) {
             0 => Facts::web(method, path),
@@ -268,6 +269,9 @@ pub(crate) fn begin(call: &Call) {
         }
         if !viewer.is_empty() {
             facts = facts.viewer(viewer);
+        }
+        if !overrides.is_empty() {
+            facts = facts.flag_overrides(overrides);
         }
         let facts = facts.headers(&headers).asked(call.u32(2) != 0);
         let request = profiler.begin(&facts);
@@ -407,6 +411,22 @@ pub struct NativeStats {
     pub queued: f64,
     pub queue_dropped: f64,
     pub panics: f64,
+    pub lost_notes: f64,
+    pub log_written: f64,
+    pub log_dropped: f64,
+    pub log_failed: f64,
+    pub log_cut: f64,
+    pub exposures_unlisted: f64,
+    pub dark_runs: f64,
+    pub dark_errors: f64,
+    /// As profiles show it; absent without files.
+    pub flags_version: Option<String>,
+    /// Milliseconds since the Unix epoch; 0: never.
+    pub flags_looked_at: f64,
+    pub flags_changed_at: f64,
+    pub flags_reloads: f64,
+    /// Things that are wrong in the files now.
+    pub flags_errors: f64,
     pub refused: Vec<RefusedCount>,
 }
 
@@ -435,6 +455,19 @@ pub fn profiler_stats(number: u32) -> NativeStats {
         queued: count(stats.queued),
         queue_dropped: count(stats.queue_dropped),
         panics: count(stats.panics) + f64::from(guard::panics()),
+        lost_notes: count(stats.lost_notes),
+        log_written: count(stats.log_written),
+        log_dropped: count(stats.log_dropped),
+        log_failed: count(stats.log_failed),
+        log_cut: count(stats.log_cut),
+        exposures_unlisted: count(stats.exposures_unlisted),
+        dark_runs: count(stats.dark_runs),
+        dark_errors: count(stats.dark_errors),
+        flags_version: find(number).and_then(version_of_flags),
+        flags_looked_at: count(stats.flags.looked_at / 1_000_000),
+        flags_changed_at: count(stats.flags.changed_at / 1_000_000),
+        flags_reloads: count(stats.flags.reloads),
+        flags_errors: count(stats.flags.errors),
         refused: stats
             .refused
             .iter()
@@ -444,6 +477,18 @@ pub fn profiler_stats(number: u32) -> NativeStats {
             })
             .collect(),
     }
+}
+
+fn version_of_flags(profiler: &Profiler) -> Option<String> {
+    let flags = profiler.flags();
+    flags.is_used().then(|| flags.snapshot().version_text())
+}
+
+/// Looks at the flags' files now; gives what is wrong with them.
+#[napi(catch_unwind)]
+pub fn profiler_reload_flags(number: u32) -> Vec<String> {
+    let problems = find(number).map(Profiler::reload_flags).unwrap_or_default();
+    problems.iter().map(ToString::to_string).collect()
 }
 
 /// The requests that go on now, each with its open calls only, as JSON.

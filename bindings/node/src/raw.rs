@@ -14,7 +14,7 @@ use napi_derive::napi;
 use std::mem::MaybeUninit;
 
 /// A callback takes at most so many arguments.
-const MOST: usize = 8;
+const MOST: usize = 10;
 
 /// One running call of a raw callback.
 pub(crate) struct Call {
@@ -57,10 +57,6 @@ impl Call {
             .get(index)
             .copied()
             .unwrap_or(std::ptr::null_mut())
-    }
-
-    pub(crate) fn env(&self) -> sys::napi_env {
-        self.env
     }
 
     #[inline(always)]
@@ -150,6 +146,31 @@ impl Call {
         Some(text)
     }
 
+    /// The records in an `ArrayBuffer`; none where it is none.
+    ///
+    /// # Safety
+    /// All bits are valid for a `T`; JavaScript does not run while they are used, and they are asked
+    /// for once.
+    pub(crate) unsafe fn records<'a, T>(&self, index: usize) -> &'a mut [T] {
+        let mut data = std::ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: an argument of the running call; anything but an ArrayBuffer is refused.
+        let status = unsafe {
+            sys::napi_get_arraybuffer_info(
+                self.env,
+                self.value(index),
+                &raw mut data,
+                &raw mut length,
+            )
+        };
+        let data = data.cast::<T>();
+        if status != sys::Status::napi_ok || data.is_null() || !data.is_aligned() {
+            return &mut [];
+        }
+        // SAFETY: so many whole records lie in the buffer, and the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(data, length / size_of::<T>()) }
+    }
+
     #[inline(always)]
     pub(crate) fn answer_handle(&self, bits: u64) {
         // SAFETY: the board of the environment whose call runs.
@@ -197,10 +218,10 @@ callbacks! {
     begin = profiler::begin;
     finish = request::finish;
     fact = request::fact;
-    answered = request::answered;
+    tell = request::tell;
     note = request::note;
     flag = flags::flag;
-    reread = flags::reread;
+    ahead = flags::ahead;
     header = request::header;
     hand = hand::hand;
     late = hand::late;

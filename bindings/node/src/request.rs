@@ -1,7 +1,9 @@
 //! Requests by their handles' halves: facts, the answer, the end.
 
+use crate::flags::{self, Ahead};
 use crate::profile::{Held, held};
 use crate::raw::Call;
+use ioprofiler_core::handed::Tick;
 use ioprofiler_core::handle::RequestHandle;
 use ioprofiler_core::{Request, State};
 use napi::bindgen_prelude::External;
@@ -27,10 +29,44 @@ fn bytes(number: f64) -> u64 {
     number as u64
 }
 
-/// `finish(low, high, how, status, bytes, mode)`: ends the request; `how` is 0, or 1 where the
-/// client left. Answers 1, and ends nothing, where somebody wants the profile, and its calls are to
-/// be handed over first; mode 1 says that they were, mode 2 only asks.
+/// `tell(low, high, tick, route, flags, known, status)`: what JavaScript kept for itself until
+/// somebody reads it: when the first byte left (0 is not yet), the route, what was read of flags, and
+/// the answer's status (0 is unknown).
+pub(crate) fn tell(call: &Call) {
+    tell_from(call, 2);
+    if let Some(status) = status(call.u32(6)) {
+        call.request().request().set_status(status);
+    }
+}
+
+fn tell_from(call: &Call, at: usize) {
+    let request = call.request();
+    let left = call.f64(at);
+    if left > 0.0 {
+        request.first_byte_at(Tick::from_bits(left as u64));
+    }
+    if call.is_string(at + 1) {
+        call.with_text(at + 1, |route| {
+            request.request().set_route(&String::from_utf8_lossy(route));
+        });
+    }
+    // SAFETY: an argument of the running call, which runs no JavaScript; all bits are valid.
+    let flags: &[Ahead] = unsafe { call.records(at + 2) };
+    let known = call.u32(at + 3) as usize;
+    if let Some(flags) = flags.get(..known) {
+        flags::expose(request, flags);
+    }
+}
+
+/// `finish(low, high, how, status, bytes, mode, tick, route, flags, known)`: tells, and ends the
+/// request; `how` is 0, or 1 where the client left. Answers 1, and ends nothing, where somebody wants
+/// the profile, and its calls are to be handed over first; mode 1 says that they were (and all else
+/// was told), mode 2 only asks.
 pub(crate) fn finish(call: &Call) {
+    let mode = call.u32(5);
+    if mode != ANYWAY {
+        tell_from(call, 6);
+    }
     let request = call.request().request();
     let (how, number) = (call.u32(2), call.u32(3));
     let state = if how == FINISHED {
@@ -38,7 +74,6 @@ pub(crate) fn finish(call: &Call) {
     } else {
         State::Aborted
     };
-    let mode = call.u32(5);
     let wanted = mode != ANYWAY && request.is_wanted(state, status(number));
     call.answer(u32::from(wanted));
     if !wanted && mode != ONLY_ASK {
@@ -68,15 +103,6 @@ pub(crate) fn fact(call: &Call) {
             _ => request.set_error(&text),
         }
     });
-}
-
-/// `answered(low, high, status)`: the answer's first byte leaves.
-pub(crate) fn answered(call: &Call) {
-    let request = call.request().request();
-    if let Some(status) = status(call.u32(2)) {
-        request.set_status(status);
-    }
-    request.first_byte();
 }
 
 /// `note(low, high, name, value)`: sets a note; the value is a string, a number or a bool.

@@ -42,7 +42,7 @@ function expressApp(express, profiler) {
     await span('db', `favorites of ${req.params.user}`, () => sleep(1))
     res.send(PAGE)
   })
-  users.post('/', (req, res) => res.json({ body: req.body, user: req.params.user }))
+  users.post('/', (req, res) => span('db', `body of ${req.params.user}`, () => res.json({ body: req.body, user: req.params.user })))
   app.use('/users/:user', users)
   app.get('/', (req, res) => res.send(PAGE))
   app.get('/staff', auth.authenticate('bearer', { session: false }), (req, res) => res.send(PAGE))
@@ -118,12 +118,15 @@ for (const [name, express] of [['Express 5', express5], ['Express 4', express4]]
     assert.match(plain.body, /<h1>Listing.*ioprofiler/s)
   })
 
-  test(`${name}: without hooks the middleware does it alone`, async (t) => {
+  test(`${name}: without hooks the middleware does it alone, bodies that are parsed included`, async (t) => {
     const { profiler, next } = watching(t, { instrument: false, gate: () => true })
     const port = await serve(t, expressApp(express, profiler))
     const { body } = await request(port, '/users/42/favorites/7?ioprofiler=1')
     assert.match(body, /favorites of 42/)
-    assert.equal((await next(1))[0].facts.route, '/users/:user/favorites/:listing')
+    await request(port, '/users/43', { method: 'POST', body: '{"a":1}', headers: { 'Content-Type': 'application/json' } })
+    const [shown, posted] = await next(2)
+    assert.equal(shown.facts.route, '/users/:user/favorites/:listing')
+    assert.deepEqual([posted.facts.route, posted.calls.map(({ detail }) => detail)], ['/users/:user', ['body of 43']])
   })
 }
 
@@ -137,7 +140,7 @@ function fastifyApp(profiler) {
       await span('db', `favorites of ${req.params.user}`, () => sleep(1))
       return reply.type('text/html').send(PAGE)
     })
-    users.post('/', async (req) => ({ body: req.body }))
+    users.post('/', async (req) => span('db', 'body', () => ({ body: req.body })))
   }, { prefix: '/users' })
   app.get('/fails', async () => { throw new Error('broken') })
   return app
@@ -187,6 +190,15 @@ test('Fastify: a closed gate changes not one byte', async (t) => {
   assert.deepEqual(observed, await all())
 })
 
+test('Fastify: without hooks the plugin does it alone, bodies that are parsed included', async (t) => {
+  const { profiler, next } = watching(t, { instrument: false })
+  const app = fastifyApp(profiler)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  t.after(() => app.close())
+  await request(app.server.address().port, '/users', { method: 'POST', body: '{"a":1}', headers: { 'Content-Type': 'application/json' } })
+  assert.deepEqual((await next(1))[0].calls.map(({ detail }) => detail), ['body'])
+})
+
 function koaApp(profiler) {
   const app = new Koa()
   app.silent = true
@@ -202,6 +214,11 @@ function koaApp(profiler) {
     ctx.body = PAGE
   })
   router.get('/fails', () => { throw new Error('broken') })
+  router.post('/users', async (ctx) => {
+    // As body parsers do it: by events, outside of any promise.
+    await new Promise((resolve) => ctx.req.on('data', () => {}).on('end', () => span('db', 'body', resolve)))
+    ctx.body = 'taken'
+  })
   app.use(router.routes())
   return http.createServer(app.callback())
 }
@@ -222,4 +239,13 @@ test('Koa: routes, calls, the gate', async (t) => {
     [404, 'unknown', undefined],
   ])
   assert.deepEqual(profiles[0].calls.map((call) => call.detail), ['favorites of 42'])
+})
+
+test('Koa: without hooks the middleware does it alone, bodies that are parsed included', async (t) => {
+  const { profiler, next } = watching(t, { instrument: false })
+  const port = await serve(t, koaApp(profiler))
+  await request(port, '/users', { method: 'POST', body: 'x' })
+  await request(port, '/users/42/favorites')
+  const profiles = await next(2)
+  assert.deepEqual(profiles.map(({ calls }) => calls.map(({ detail }) => detail)), [['body'], ['favorites of 42']])
 })

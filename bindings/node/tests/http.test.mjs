@@ -283,6 +283,18 @@ test('without hooks a listener can be wrapped', async (t) => {
   assert.equal((await next(2))[0].calls.length, 1)
 })
 
+test('a wrapped listener sees what a request\'s own events do, on one connection after the other', async (t) => {
+  const { profiler, next } = watching(t, { instrument: false })
+  const port = await serve(t, http.createServer(profiler.listener((req, res) => {
+    req.on('data', () => span('db', `data of ${req.url}`, () => {}))
+    req.on('end', () => span('db', `end of ${req.url}`, () => res.end(req.url)))
+  })))
+  const one = (path, last) => `POST ${path} HTTP/1.1\r\nHost: x\r\n${last}Content-Length: 2\r\n\r\nxx`
+  await exchange(port, one('/a', '') + one('/b', '') + one('/c', 'Connection: close\r\n'))
+  const profiles = await next(3)
+  assert.deepEqual(profiles.map(({ calls }) => calls.map(({ detail }) => detail)), ['/a', '/b', '/c'].map((path) => [`data of ${path}`, `end of ${path}`]))
+})
+
 test('two profilers: the first one observes', async (t) => {
   const first = watching(t)
   const second = watching(t)

@@ -52,6 +52,9 @@ describe('memcache', { skip: needs('memcached') }, () => {
       await call('getMulti')(['b', 'none'])
       await call('get')(['b', 'none'])
       await call('del')('b')
+      await call('delete')('b')
+      await call('increment')('none', 1)
+      await call('decr')('none', 1)
     })
     assert.deepEqual(brief(calls), [
       'memcache_set Cache SET, keys: b ok',
@@ -60,6 +63,9 @@ describe('memcache', { skip: needs('memcached') }, () => {
       'memcache_get_multi Cache 1/2 HIT, missed: none ok',
       'memcache_get_multi Cache 1/2 HIT, missed: none ok',
       'memcache_delete Cache DELETE, keys: b ok',
+      'memcache_delete Cache DELETE, keys: b ok',
+      'memcache_increment Cache INCREMENT, keys: none ok',
+      'memcache_decrement Cache DECREMENT, keys: none ok',
     ])
   })
 

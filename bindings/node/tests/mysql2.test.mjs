@@ -71,18 +71,35 @@ describe('mysql2', { skip: needs('mariadbd', 'mariadb-install-db') }, () => {
     await new Promise((resolve) => callbacks.end(resolve))
   })
 
-  test('2,000 interleaved requests over pools of 1 and 10', async () => {
+  test('10,000 interleaved requests over pools of 1 and 10', async () => {
     for (const connectionLimit of [1, 10]) {
       const busy = promised.createPool({ ...options, connectionLimit })
-      const details = await interleaved(1_000, (index) => Promise.all([busy.query(`SELECT ${index}`), busy.execute('SELECT ?', [index])]))
+      const details = await interleaved(5_000, (index) => Promise.all([busy.query(`SELECT ${index}`), busy.execute('SELECT ?', [index])]))
       details.forEach((own, index) => assert.deepEqual(own.sort(), [`SELECT ${index}`, 'SELECT ?']))
       await busy.end()
     }
   })
 
+  test('listeners of a query run in its own request, whoever connected', async () => {
+    const connected = await callsOf(() => mysql.createConnection(options))
+    const connection = connected.result
+    const open = profiler.begin({ path: '/other' })
+    const { calls } = await callsOf(() => new Promise((resolve, reject) => {
+      connection.query('SELECT 1 AS one').on('error', reject).on('result', () => span('app', 'a row', () => {})).on('end', resolve)
+    }))
+    open.end()
+    assert.deepEqual(brief(calls), ['mysql SELECT 1 AS one ok', 'app a row ok'])
+    connection.destroy()
+  })
+
   test('a call that the application marks has the query\'s detail', async () => {
     const details = await interleaved(5, (index) => span('dbshard01', 'find', () => pool.query(`SELECT ${index}`)))
     assert.deepEqual(details, [['SELECT 0'], ['SELECT 1'], ['SELECT 2'], ['SELECT 3'], ['SELECT 4']])
+  })
+
+  test('whoever asked is named, through a busy pool too', async () => {
+    const { profile } = await profiler.record(() => Promise.all([pool.query('SELECT 1'), pool.execute('SELECT 2')]))
+    assert.deepEqual(profile.data.calls.map(({ detail, caller }) => [detail, caller?.file.split('/').pop()]), [['SELECT 1', 'mysql2.test.mjs'], ['SELECT 2', 'mysql2.test.mjs']])
   })
 
   test('as many calls as the server counted', async () => {

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,11 +13,12 @@ import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import { Queue, QueueEvents, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
+import pg from 'pg'
 import { Profiler, span } from 'ioprofiler'
 import { IoprofilerSpanProcessor } from 'ioprofiler/otel'
 import { request } from './support/raw.mjs'
 import { brief, callsOf } from './support/requests.mjs'
-import { freePort, needs, redis } from './support/servers.mjs'
+import { freePort, needs, postgresql, redis } from './support/servers.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
@@ -57,6 +59,48 @@ test('an application from npm, instrumented from outside: its calls are the serv
   assert.equal(commands, after - before - 1)
 })
 
+test('another one, on PostgreSQL: its queries are the server\'s own count', { skip: needs('postgres', 'initdb') }, async (t) => {
+  const options = await postgresql('shop', ['log_statement=all', 'log_line_prefix=%a|'])
+  const client = new pg.Client(options)
+  await client.connect()
+  await client.query(`
+    CREATE TABLE shop (id INT PRIMARY KEY, name TEXT);
+    CREATE TABLE listing (id INT PRIMARY KEY, title TEXT, shop_id INT REFERENCES shop);
+    INSERT INTO shop VALUES (1, 'Pots');
+    INSERT INTO listing VALUES (1, 'Clay pot', 1), (2, 'Wool hat', 1);
+  `)
+  await client.end()
+  const port = await freePort()
+  const url = `postgres://${options.user}:${encodeURIComponent(options.password)}@${options.host}:${options.port}/${options.database}?application_name=foreign`
+  const program = join(here, 'node_modules', 'postgraphile', 'cli.js')
+  const app = spawn(process.execPath, ['--import', 'ioprofiler/auto', program, '-c', url, '-n', '127.0.0.1', '-p', String(port), '--disable-query-log'], {
+    cwd: here,
+    env: { ...process.env, IOPROFILER_OPTIONS: '{"gate":"everyone"}' },
+    stdio: 'ignore',
+  })
+  t.after(async () => {
+    app.kill()
+    await once(app, 'exit')
+  })
+  const query = '{ allListings { nodes { title shopByShopId { name } } } a: listingById(id: 1) { title } b: listingById(id: 2) { title } }'
+  const ask = () => request(port, '/graphql?ioprofiler=json', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ query }) })
+  for (let tries = 0; ; tries++) {
+    try {
+      if ((await ask()).status === 200) break
+    } catch (error) {
+      if (tries > 300) throw error
+    }
+    await sleep(50)
+  }
+  const statements = () => readFileSync(options.logFile, 'utf8').split('\n').filter((line) => /^foreign\|LOG: {2}(statement|execute)/.test(line)).length
+  const before = statements()
+  const profile = JSON.parse((await ask()).body)
+  for (let tries = 0; statements() - before < profile.calls.length && tries < 100; tries++) await sleep(20)
+  assert.equal(statements() - before, profile.calls.length)
+  assert.ok(profile.calls.length >= 3)
+  assert.deepEqual(profile.categories.map(({ category, calls }) => [category, calls]), [['pg', profile.calls.length]])
+})
+
 test('OpenTelemetry\'s client spans are calls', async () => {
   const provider = new NodeTracerProvider({ spanProcessors: [new IoprofilerSpanProcessor()] })
   const tracer = provider.getTracer('test')
@@ -65,14 +109,27 @@ test('OpenTelemetry\'s client spans are calls', async () => {
     tracer.startSpan('inside', { kind: SpanKind.INTERNAL }).end()
     query.setAttribute('db.query.text', '{"find":"listings"}')
     query.end()
-    const failed = tracer.startSpan('GET', { kind: SpanKind.CLIENT, attributes: { 'http.url': 'http://x/y' } })
+    const failed = tracer.startSpan('GET', { kind: SpanKind.CLIENT, attributes: { 'http.request.method': 'GET', 'url.full': 'http://x/y' } })
     failed.setStatus({ code: SpanStatusCode.ERROR })
     failed.end()
   })
-  assert.deepEqual(brief(calls), ['mongodb {"find":"listings"} ok', 'http http://x/y error'])
+  assert.deepEqual(brief(calls), ['mongodb {"find":"listings"} ok', 'http GET http://x/y error'])
   assert.equal(calls[0].target, 'db07:27017')
   tracer.startSpan('outside', { kind: SpanKind.CLIENT }).end()
   await provider.shutdown()
+})
+
+test('OpenTelemetry\'s own instrumentation feeds what is not hooked, sampled or not, and nothing twice', { skip: needs('postgres', 'initdb') }, async () => {
+  const { password, ...options } = await postgresql()
+  for (const [instrument, wanted] of [[['ioredis'], ['postgresql SELECT 1 ok', 'postgresql SELECT nonsense error']], [['pg'], ['pg SELECT 1 ok', 'pg SELECT nonsense error']]]) {
+    const { code, stdout, stderr } = await run(['support/traced.cjs', JSON.stringify({ ...options, password }), JSON.stringify(instrument)])
+    assert.equal(code, 0, stderr)
+    const { calls, exported, target } = JSON.parse(stdout)
+    assert.deepEqual(calls.filter((call) => call.includes('SELECT')), wanted)
+    assert.equal(target, `127.0.0.1:${options.port}/shop`)
+    // Nothing was sampled, so nothing is exported.
+    assert.equal(exported, 0)
+  }
 })
 
 test('jobs of BullMQ are requests', { skip: needs('redis-server') }, async (t) => {
@@ -117,12 +174,17 @@ const run = (args, options) => new Promise((resolve) => {
 
 test('the doctor says what will be seen', async () => {
   const doctor = join(here, '..', 'bin', 'ioprofiler.js')
-  const well = await run([doctor, 'doctor'])
-  assert.equal(well.code, 0, well.stdout)
-  assert.match(well.stdout, /ok {4}pg \d.* is hooked/)
+  const found = await run([doctor, 'doctor'])
+  assert.match(found.stdout, /ok {4}pg \d.* is hooked/)
+  // The tests have one library that there is no hook for.
+  assert.match(found.stdout, /FAIL {2}mysql is not hooked: no hook for it: mark its calls with span\(\)/)
+  assert.equal(found.stdout.match(/^FAIL/gm).length, 1)
+  assert.equal(found.code, 1)
   const elsewhere = await run([doctor, 'doctor'], { cwd: dirname(doctor) })
   assert.equal(elsewhere.code, 0, elsewhere.stdout)
   assert.equal((await run([doctor])).code, 2)
+  const wrong = await run([doctor, 'doctor'], { cwd: dirname(doctor), env: { ...process.env, IOPROFILER_OPTIONS: '{"gate":"open"}' } })
+  assert.match(wrong.stdout, /FAIL {2}IOPROFILER_OPTIONS: gate: "open" is not allowed/)
 })
 
 test('wrong options from the environment fail at once', async () => {
@@ -141,4 +203,13 @@ test('a panic inside is contained', { skip: !existsSync(join(here, '..', panics)
   native.panicInRaw()
   assert.equal(native.profilerStats(number).panics, 1)
   assert.equal(span('db', 'SELECT 1', () => 1), 1)
+})
+
+test('every function of the native part contains panics', () => {
+  const sources = readdirSync(join(here, '..', 'src')).map((file) => readFileSync(join(here, '..', 'src', file), 'utf8')).join('\n')
+  const functions = [...sources.matchAll(/#\[napi(\([^\]]*\))?\]\s*(?:pub(?:\(\w+\))? )?fn (\w+)/g)]
+  assert.ok(functions.length > 40)
+  const bare = functions.filter(([, how]) => !how?.includes('catch_unwind')).map(([, , name]) => name)
+  // It runs before there is anything to call.
+  assert.deepEqual(bare, ['add_raw_callbacks'])
 })

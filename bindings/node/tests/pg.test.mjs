@@ -1,9 +1,12 @@
 // pg on a real PostgreSQL.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import Cursor from 'pg-cursor'
+import QueryStream from 'pg-query-stream'
 import { span } from 'ioprofiler'
 import { needs, postgresql } from './support/servers.mjs'
 import { brief, callsOf, interleaved, profiler } from './support/requests.mjs'
@@ -12,8 +15,10 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
   let options
   let pool
   before(async () => {
-    options = await postgresql()
+    options = await postgresql('shop', ['log_statement=all', 'log_line_prefix=%a|'])
     pool = new pg.Pool({ ...options, max: 1 })
+    // It ends before its connections have: the server may be stopped between.
+    pool.on('error', () => {})
   })
   after(() => pool.end())
 
@@ -36,7 +41,11 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
       assert.equal(results.length, 2)
       const cursor = client.query(new Cursor('SELECT generate_series(1, 100)'))
       assert.equal((await cursor.read(10)).length, 10)
+      await new Promise((resolve, reject) => cursor.read(20, (error) => (error ? reject(error) : resolve())))
       await cursor.close()
+      let streamed = 0
+      for await (const row of client.query(new QueryStream('SELECT generate_series(1, 250) AS n'))) streamed += row.n > 0 ? 1 : 0
+      assert.equal(streamed, 250)
       const query = new pg.Query('SELECT 7 AS seven')
       client.query(query)
       await new Promise((resolve) => query.on('end', resolve))
@@ -51,9 +60,11 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
       'pg SELECT more nonsense error',
       'pg SELECT 1; SELECT generate_series(1, 4) ok',
       'pg SELECT generate_series(1, 100) ok',
+      'pg SELECT generate_series(1, 100) ok',
+      'pg SELECT generate_series(1, 250) AS n ok',
       'pg SELECT 7 AS seven ok',
     ])
-    assert.deepEqual([calls[0].rows, calls[1].rows, calls[6].rows], [3, 1, 5])
+    assert.deepEqual([calls[0].rows, calls[1].rows, calls[6].rows, calls[7].rows, calls[8].rows], [3, 1, 5, 10, 20])
     assert.equal(calls[0].target, `127.0.0.1:${options.port}/shop`)
   })
 
@@ -94,17 +105,59 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
     assert.deepEqual(details, [['SELECT 0'], ['SELECT 1'], ['SELECT 2'], ['SELECT 3'], ['SELECT 4']])
   })
 
-  test('as many calls as the server counted', async () => {
-    const admin = new pg.Client(options)
-    await admin.connect()
-    const { calls } = await callsOf(async () => {
+  test('whoever asked is named, through a busy pool too', async () => {
+    const line = () => Number(/:(\d+):\d+\)?$/.exec(new Error().stack.split('\n')[2])[1])
+    const wanted = []
+    const { profile } = await profiler.record(async () => {
+      wanted.push(line())
+      const first = pool.query('SELECT 1')
+      wanted.push(line())
+      const second = ask(pool, 'SELECT 2')
       const client = await pool.connect()
-      await client.query('SET application_name = counted')
-      for (let i = 0; i < 30; i++) await client.query('SELECT 1')
+      wanted.push(line())
+      await client.query('SELECT 3')
+      client.release()
+      await Promise.all([first, second])
+    })
+    const callers = profile.data.calls.map(({ caller }) => [caller?.file.split('/').pop(), caller?.line])
+    assert.deepEqual([callers[0], callers[2]], [['pg.test.mjs', wanted[0] + 1], ['pg.test.mjs', wanted[2] + 1]])
+    assert.equal(callers[1][0], 'pg.test.mjs')
+  })
+
+  test('as many calls as the server counted', async () => {
+    const counted = new pg.Pool({ ...options, max: 3, application_name: 'counted' })
+    counted.on('error', () => {})
+    const { calls } = await callsOf(async () => {
+      await Promise.all(Array.from({ length: 30 }, (_, index) => counted.query(index % 2 === 0 ? 'SELECT 1' : { text: 'SELECT $1::int', values: [index] })))
+      const client = await counted.connect()
+      await client.query('BEGIN')
+      await assert.rejects(client.query('SELECT nonsense'))
+      await client.query('ROLLBACK')
       client.release()
     })
-    assert.equal(calls.length, 31)
-    await admin.end()
+    await counted.end()
+    const statements = () => readFileSync(options.logFile, 'utf8').split('\n').filter((line) => /^counted\|LOG: {2}(statement|execute)/.test(line)).length
+    // What is wrong is logged as an error and its statement as well.
+    for (let tries = 0; statements() < calls.length && tries < 100; tries++) await sleep(20)
+    assert.equal(statements(), calls.length)
+    assert.equal(calls.length, 33)
+  })
+
+  test('what a pool does for a new connection is seen by whoever waited for it, its timers by nobody', async () => {
+    const own = new pg.Pool({ ...options, max: 1 })
+    own.on('error', () => {})
+    own.on('connect', (client) => client.query("SET application_name = 'own'"))
+    const { calls } = await callsOf(async () => {
+      await own.query('SELECT 1')
+      const client = new pg.Client(options)
+      await new Promise((resolve, reject) => client.connect((error) => {
+        span('app', 'connected', () => {})
+        return error ? reject(error) : resolve()
+      }))
+      await client.end()
+    })
+    assert.deepEqual(calls.map(({ detail }) => detail), ["SET application_name = 'own'", 'SELECT 1', 'connected'])
+    await own.end()
   })
 
   test('undone, it is as it was', async () => {

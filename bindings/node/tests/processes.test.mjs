@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'node:test'
@@ -57,13 +59,48 @@ function run(args) {
   })
 }
 
-test('a process ends as it would without us, with what was finished counted', async () => {
+test('a process ends as it would without us, with what was finished counted, and in the log', async (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'ioprofiler-exit-'))
+  t.after(() => rmSync(place, { recursive: true }))
+  const wanted = Array.from({ length: 300 }, (_, index) => `GET /${index} HTTP/1.1 1`)
   const cases = [['', 0], ['exit', 3], ['throw', 1]]
   for (const [how, code] of cases) {
-    const ended = await run([file('exit.mjs'), how])
-    assert.deepEqual([ended.code, ended.signal, ended.stdout], [code, null, 'finished 1000\n'], how)
+    const log = join(place, `${how}.log`)
+    const ended = await run([file('exit.mjs'), how, log])
+    assert.deepEqual([ended.code, ended.signal], [code, null], how)
+    assert.match(ended.stderr, /^finished 300$/m)
+    assert.deepEqual(readFileSync(log, 'utf8').trim().split('\n'), wanted, how)
   }
-  assert.equal((await run([file('exit.mjs'), 'term'])).signal, 'SIGTERM')
+  // A signal that nobody handles ends it at once, wherever it is: no line is torn.
+  const log = join(place, 'term.log')
+  assert.equal((await run([file('exit.mjs'), 'term', log])).signal, 'SIGTERM')
+  const lines = existsSync(log) ? readFileSync(log, 'utf8') : ''
+  assert.deepEqual(lines.split('\n').slice(0, -1), wanted.slice(0, lines.split('\n').length - 1))
+})
+
+test('a pipe that nobody reads does not keep a process', async () => {
+  const child = spawn(process.execPath, [file('exit.mjs'), '', '-'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.pause()
+  let said = ''
+  child.stderr.on('data', (chunk) => { said += chunk })
+  const [code] = await once(child, 'exit')
+  assert.equal(code, 0)
+  assert.match(said, /^finished 300$/m)
+  child.stdout.destroy()
+})
+
+let hasUsing = true
+try {
+  new Function('{ using x = null }')
+} catch {
+  hasUsing = false
+}
+
+// Node 20 and 22 have no such declarations; for them `[Symbol.dispose]` is tested among the spans.
+if (hasUsing) test('`using` ends calls', async () => {
+  const { stdout, stderr } = await run([file('using.cjs')])
+  assert.equal(stderr, '')
+  assert.deepEqual(JSON.parse(stdout), [['page.html', 'ok', null], ['SELECT 1', 'ok', 0], ['SELECT 2', 'error', null]])
 })
 
 test('a cluster: each worker shows its own request', async (t) => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { span } from 'ioprofiler'
 import { needs, redis } from './support/servers.mjs'
@@ -109,6 +109,22 @@ describe('Redis', { skip: needs('redis-server') }, () => {
       for (let i = 0; i < 30; i++) await Promise.all([io.get(`${i}`), node.get(`${i}`)])
     })
     assert.equal((await processed()) - before - 1, calls.length)
+  })
+
+  test('a cluster: each command is its own request\'s, also those that wait for it', async () => {
+    // A cluster of one, with all slots.
+    const server = await redis(['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'])
+    const admin = new Redis(server)
+    await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+    while (!(await admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok')) await new Promise((resolve) => setTimeout(resolve, 50))
+    admin.disconnect()
+    const cluster = new Cluster([server], { redisOptions: { host: server.host } })
+    const details = await interleaved(50, async (index) => {
+      await cluster.get(`${index} a`)
+      await cluster.get(`${index} b`)
+    })
+    assert.deepEqual(details, expected(50))
+    cluster.disconnect()
   })
 
   test('a call that the application marks has the command\'s detail', async () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'node:test'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { Profiler, category, current, record, scope, span } from 'ioprofiler'
+import { Profiler, category, current, note, record, scope, span } from 'ioprofiler'
 
 const profiler = new Profiler({ instrument: false })
 
@@ -133,6 +133,15 @@ test('calls by hand are ended once, by `using` or by end()', async () => {
     ['db', 'never ended', 'open', undefined],
   ])
   assert.equal(calls[0].rows, 3)
+})
+
+test('what is no function is none: the call is ended by hand', async () => {
+  const calls = await callsOf(() => {
+    for (const fn of [null, 5, {}]) span('db', 'x', fn).end()
+    assert.equal(scope('template', 'y', 'z').isNone, false)
+  })
+  assert.deepEqual(calls.map(({ outcome }) => outcome), ['ok', 'ok', 'ok', 'open'])
+  assert.equal(span('db', 'outside', null).isNone, true)
 })
 
 test('a thenable is awaited, as `await` would', async () => {
@@ -311,6 +320,29 @@ test('facts of all kinds are taken, hostile ones too', () => {
   assert.throws(() => begin({ kind: 'cron' }), /"cron" is not one of "web", "job", "command"/)
 })
 
+test('whatever is given, nothing is thrown into the page', async () => {
+  const hostile = { toString() { throw new Error('no') }, get x() { throw new Error('nor this') } }
+  const things = [hostile, Symbol('x'), Object.create(null), null, undefined, 5n, () => {}, [], new Proxy({}, { get() { throw new Error('proxy') }, ownKeys() { throw new Error('proxy') } })]
+  for (const thing of things) {
+    const request = begin({ method: thing, path: thing, query: thing, id: thing, viewer: thing })
+    request.setRoute(thing).setUser(thing).setVisitor(thing).addGroup(thing).setViewer(thing).setError(thing).note(thing, thing).note('a', thing).note(thing).setAttribute(thing, thing)
+    request.run(() => {
+      span(thing, thing, () => {})
+      scope(thing, thing).end(thing)
+      const call = span('db', 'x')
+      call.hits(thing).misses(thing).rows(thing).bytes(thing).detail(thing).target(thing).end(thing)
+      note(thing, thing)
+      note(thing)
+      request.detach(thing).end(thing, thing)
+      request.firstByte(thing)
+    })
+    assert.equal(typeof request.compactNote(), 'undefined')
+    const { data } = request.finish(thing, thing)
+    assert.equal(data.categories.length > 0, true)
+    assert.equal(typeof request.finish().text(), 'string')
+  }
+})
+
 test('a profile renders itself', () => {
   const request = begin()
   request.run(() => span(category('dbshard01', { dialect: 'mysql' }), 'SELECT * FROM t WHERE id = 5', (call) => call.rows(1)))
@@ -361,14 +393,23 @@ test('wrong options fail at once and say what is allowed', () => {
     [{ gate: 'open' }, /gate: "open" is not allowed; allowed: "token"/],
     [{ gate: 'token' }, /gate: "token" needs a secret/],
     [{ gate: 'token', gateSecret: 'short' }, /5 bytes; allowed: 32 at least/],
-    [{ gate: [() => true, () => true] }, /at most one function/],
-    [{ maxSpans: 0 }, /max_spans: 0 is not between 1 and/],
+    [{ gate: [() => true, () => true] }, /gate: two functions; at most one is allowed/],
+    [{ gate: 'token' }, /needs a secret; gateSecret: 0 given/],
+    [{ maxSpans: 0 }, /maxSpans: 0 is not between 1 and 1000000/],
+    [{ maxSpans: 1e12 }, /maxSpans: 1000000000000 is not allowed; at most 4294967295/],
+    [{ requestTtl: 0 }, /requestTtl \(in ms\): 0 is not between/],
+    [{ noteFormat: '%{a}n', noteHeader: 'X Y' }, /noteHeader: "X Y" is not allowed; a header's name/],
+    [{ requestIdHeader: 'a b' }, /requestIdHeader: "a b" is not allowed; a header's name, or null/],
+    [{ flags: '/nowhere/flags.toml', flagsRequired: true }, /flagsRequired is set, and:\n\/nowhere\/flags.toml: error: there is no such file/],
+    [[], /an object/],
     [{ maxSpans: 1.5 }, /maxSpans: 1.5 is not allowed; a whole number/],
     [{ instrument: ['cobol'] }, /instrument: "cobol" is not allowed/],
     [{ onLog: 'stderr' }, /onLog: "stderr" is not allowed; a function/],
     [null, /an object/],
   ]
-  for (const [options, message] of wrong) assert.throws(() => new Profiler(options), message)
+  for (const [options, message] of wrong) {
+    assert.throws(() => new Profiler(options), (error) => message.test(error.message) && error.code === 'ERR_IOPROFILER_OPTION', String(message))
+  }
 })
 
 test('requests in flight show their open calls', async () => {

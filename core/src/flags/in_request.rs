@@ -68,7 +68,7 @@ impl InRequest {
     /// The facts, for which only threads of this very request contend, each for less than a
     /// microsecond, unless it is put to sleep meanwhile. Going without them would be another
     /// decision, so this waits longer than other facts are worth: some milliseconds.
-    fn facts(&self) -> Option<Guard<'_, StoredFacts>> {
+    pub(super) fn facts(&self) -> Option<Guard<'_, StoredFacts>> {
         for _ in 0..64 {
             if let Some(facts) = self.slot.facts() {
                 return Some(facts);
@@ -91,7 +91,7 @@ impl InRequest {
 
     /// Runs something about the request's own subject, with the request's id where the flag wants
     /// one.
-    fn with_own<R>(
+    pub(super) fn with_own<R>(
         self,
         facts: &StoredFacts,
         snapshot: &Snapshot,
@@ -112,7 +112,11 @@ impl InRequest {
     }
 
     /// The snapshot that the request began with; after a minute, or where it is gone, the newest.
-    fn pinned<'p>(self, published: &'p Published, facts: &mut StoredFacts) -> &'p Snapshot {
+    pub(super) fn pinned<'p>(
+        self,
+        published: &'p Published,
+        facts: &mut StoredFacts,
+    ) -> &'p Snapshot {
         let memo = &self.slot.flags;
         let sequence = memo.sequence();
         if sequence != published.sequence && (self.is_old() || published.of(sequence).is_none()) {

@@ -43,6 +43,7 @@
 //! is the half of all that comes next: whoever is turned on was dark before. Who has no id is in no
 //! bucket: off, `no_unit`.
 
+mod ahead;
 mod bucket;
 mod compile;
 mod dark;

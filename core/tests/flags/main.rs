@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod ahead;
 mod dark;
 mod decisions;
 mod etsy;

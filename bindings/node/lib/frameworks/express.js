@@ -1,8 +1,7 @@
 'use strict'
 // Express 4 and 5: `app.use(profiler.express())`, first of all.
 
-const { storage } = require('../context.js')
-const { HttpObserver, visitOf } = require('../http.js')
+const { HttpObserver, enter, visitOf } = require('../http.js')
 const { routeOf } = require('./express_route.js')
 
 function middleware(profiler) {
@@ -14,7 +13,7 @@ function middleware(profiler) {
     visit.host = req
     visit.route = () => routeOf(req)
     if (known !== null) return next()
-    return storage.run(visit.request.root, next)
+    return enter(visit, next)
   }
 }
 

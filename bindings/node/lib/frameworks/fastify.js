@@ -1,8 +1,7 @@
 'use strict'
 // Fastify 5: `app.register(profiler.fastify())`.
 
-const { storage } = require('../context.js')
-const { HttpObserver, visitOf } = require('../http.js')
+const { HttpObserver, enter, visitOf } = require('../http.js')
 
 function plugin(profiler) {
   const observer = new HttpObserver(profiler)
@@ -15,7 +14,7 @@ function plugin(profiler) {
       // Of a path that no route matches there is none.
       visit.route = () => request.routeOptions?.url
       if (known !== null) return next()
-      return storage.run(visit.request.root, next)
+      return enter(visit, next)
     })
     app.addHook('onError', (request, _reply, error, next) => {
       visitOf(request.raw)?.request.setError(error)

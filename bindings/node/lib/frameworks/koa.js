@@ -1,8 +1,7 @@
 'use strict'
 // Koa 2 and 3: `app.use(profiler.koa())`, first of all.
 
-const { storage } = require('../context.js')
-const { HttpObserver, visitOf } = require('../http.js')
+const { HttpObserver, enter, visitOf } = require('../http.js')
 
 function middleware(profiler) {
   const observer = new HttpObserver(profiler)
@@ -14,7 +13,7 @@ function middleware(profiler) {
     // What koa-router and @koa/router leave behind.
     visit.route = () => ctx._matchedRoute
     try {
-      return await (known !== null ? next() : storage.run(visit.request.root, next))
+      return await (known !== null ? next() : enter(visit, next))
     } catch (error) {
       visit.request.setError(error)
       throw error

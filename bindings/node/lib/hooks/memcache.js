@@ -1,7 +1,7 @@
 'use strict'
 // memjs and memcached: `memcache_get`, `memcache_set` and so on, with what was found.
 
-const { Category, beginCall, callbackIndex, endThrown, endingCallback, endingPromise, quietly } = require('./tools.js')
+const { Category, beginIn, calledBack, endThrown, endedBy, quietly, recordingContext, wordingOf } = require('./tools.js')
 
 const categories = new Map()
 
@@ -10,36 +10,80 @@ function categoryOf(name) {
   return categories.get(name)
 }
 
-const keysOf = (key) => (Array.isArray(key) ? key.join(', ') : String(key))
+const ASKED = wordingOf((key) => `Cache GET, keys: ${key}`)
+const HIT = wordingOf((key) => `Cache HIT, keys: ${key}`)
+const MISS = wordingOf((key) => `Cache MISS, keys: ${key}`)
 
-/** `Cache HIT, keys: a`; of several, what is missing. */
-function tellFound(call, keys, found) {
-  const missed = keys.filter((key) => !found(key))
-  call.hits(keys.length - missed.length).misses(missed.length)
-  if (keys.length === 1) call.detail(`Cache ${missed.length === 0 ? 'HIT' : 'MISS'}, keys: ${keys[0]}`)
-  else call.detail(`Cache ${keys.length - missed.length}/${keys.length} HIT${missed.length === 0 ? '' : `, missed: ${missed.join(', ')}`}`)
+function foundOne(recorder, index, isFound, key) {
+  recorder.setFound(index, isFound ? 1 : 0, isFound ? 0 : 1)
+  recorder.word(index, isFound ? HIT : MISS, key)
 }
 
-/** A method `(key, …, callback)`; without a callback it gives a promise. */
-function run(category, verb, onResult, method) {
-  return function (key, ...rest) {
-    const call = quietly(() => beginCall(category, `Cache ${verb}, keys: ${keysOf(key)}`)) ?? null
-    if (call === null) return method.call(this, key, ...rest)
-    const tell = onResult === undefined ? undefined : (span, ...results) => onResult(span, key, ...results)
-    const args = [key, ...rest]
-    const at = callbackIndex(args)
-    if (at > 0) args[at] = endingCallback(call, args[at], tell)
-    let result
+/** Of several, what is missing. */
+function foundMany(recorder, index, values, keys) {
+  const missed = keys.filter((key) => values?.[key] === undefined)
+  const hits = keys.length - missed.length
+  recorder.setFound(index, hits, missed.length)
+  recorder.setDetail(index, `Cache ${hits}/${keys.length} HIT${missed.length === 0 ? '' : `, missed: ${missed.join(', ')}`}`)
+}
+
+function severalKeys(keys) {
+  return quietly(() => (Array.isArray(keys) ? keys.join(', ') : String(keys))) ?? ''
+}
+
+// memjs makes a promise by calling the same method again, with a callback of its own: that is the
+// call, and its callback needs nobody's context.
+let isOwn = false
+
+function promised(client, method, args) {
+  isOwn = true
+  try {
+    return method.apply(client, args)
+  } finally {
+    isOwn = false
+  }
+}
+
+const plainly = (client, method, args) => method.apply(client, args)
+
+/** A method `(key, callback)` that reads; `tell` says what was found. */
+function reading(category, tell, without, method) {
+  return function (key, callback) {
+    if (typeof callback !== 'function') return without(this, method, arguments)
+    const own = isOwn
+    isOwn = false
+    const context = recordingContext()
+    if (context === null) return method.apply(this, arguments)
+    const keys = typeof key === 'string' ? key : severalKeys(key)
+    const index = beginIn(context, category, keys)
+    context.request.recorder.word(index, ASKED, keys)
+    const back = own ? endedBy(context, index, callback, tell, key) : calledBack(context, index, callback, tell, key)
     try {
-      result = method.apply(this, args)
+      return method.call(this, key, back)
     } catch (error) {
-      endThrown(call, error)
+      endThrown(context, index, error)
       throw error
     }
-    if (at > 0) return result
-    if (typeof result?.then === 'function') return endingPromise(call, result, tell)
-    call.end()
-    return result
+  }
+}
+
+/** A method `(key, …, callback, …)`. */
+function writing(category, verb, without, method) {
+  return function (...args) {
+    const at = args.findIndex((arg) => typeof arg === 'function')
+    if (at < 1) return without(this, method, args)
+    const own = isOwn
+    isOwn = false
+    const context = recordingContext()
+    if (context === null) return method.apply(this, args)
+    const index = beginIn(context, category, `Cache ${verb}, keys: ${severalKeys(args[0])}`)
+    args[at] = own ? endedBy(context, index, args[at]) : calledBack(context, index, args[at])
+    try {
+      return method.apply(this, args)
+    } catch (error) {
+      endThrown(context, index, error)
+      throw error
+    }
   }
 }
 
@@ -47,42 +91,38 @@ const WRITES = ['set', 'add', 'replace', 'append', 'prepend', 'touch']
 
 function hookMemjs({ Client }, wraps) {
   const { prototype } = Client
-  const isFound = (result) => (Buffer.isBuffer(result) || typeof result !== 'object' || result === null ? result : result.value) !== null
-  wraps.wrap(prototype, 'get', (get) =>
-    withoutCallback(run(categoryOf('get'), 'GET', (call, key, result) => tellFound(call, [String(key)], () => isFound(result)), get), get))
+  const tell = (recorder, index, value, key) => foundOne(recorder, index, value !== null, key)
+  wraps.wrap(prototype, 'get', (get) => reading(categoryOf('get'), tell, promised, get))
   for (const name of [...WRITES, 'delete', 'increment', 'decrement']) {
-    const verb = name.toUpperCase()
-    wraps.wrap(prototype, name, (method) => withoutCallback(run(categoryOf(name), verb, undefined, method), method))
+    wraps.wrap(prototype, name, (method) => writing(categoryOf(name), name.toUpperCase(), promised, method))
   }
 }
 
-/** memjs makes a promise by calling the same method again, with a callback: that is the same call. */
-let inside = false
-function withoutCallback(observed, method) {
-  return function (...args) {
-    if (inside) return method.apply(this, args)
-    inside = true
-    try {
-      return observed.apply(this, args)
-    } finally {
-      inside = false
-    }
-  }
+const MEMCACHED = {
+  ...Object.fromEntries(WRITES.map((name) => [name, name])),
+  cas: 'cas',
+  del: 'delete',
+  delete: 'delete',
+  incr: 'increment',
+  increment: 'increment',
+  decr: 'decrement',
+  decrement: 'decrement',
 }
 
 function hookMemcached(Client, wraps) {
   const { prototype } = Client
-  const one = (call, key, value) => tellFound(call, [String(key)], () => value !== undefined && value !== false)
-  const many = (call, keys, values) => tellFound(call, keys.map(String), (key) => values?.[key] !== undefined)
-  wraps.wrap(prototype, 'get', (get) => function (key, ...rest) {
+  const one = (recorder, index, value, key) => foundOne(recorder, index, value !== undefined && value !== false, key)
+  wraps.wrap(prototype, 'get', (get) => {
+    const seen = reading(categoryOf('get'), one, plainly, get)
     // It calls `getMulti` for several.
-    if (Array.isArray(key)) return get.call(this, key, ...rest)
-    return run(categoryOf('get'), 'GET', one, get).call(this, key, ...rest)
+    return function (key, callback) {
+      return Array.isArray(key) ? get.apply(this, arguments) : seen.call(this, key, callback)
+    }
   })
-  wraps.wrap(prototype, 'gets', (gets) => run(categoryOf('get'), 'GET', one, gets))
-  wraps.wrap(prototype, 'getMulti', (getMulti) => run(categoryOf('get_multi'), 'GET', many, getMulti))
-  for (const [name, category] of [...WRITES.map((write) => [write, write]), ['cas', 'cas'], ['del', 'delete'], ['incr', 'increment'], ['decr', 'decrement']]) {
-    wraps.wrap(prototype, name, (method) => run(categoryOf(category), category.toUpperCase(), undefined, method))
+  wraps.wrap(prototype, 'gets', (gets) => reading(categoryOf('get'), one, plainly, gets))
+  wraps.wrap(prototype, 'getMulti', (getMulti) => reading(categoryOf('get_multi'), foundMany, plainly, getMulti))
+  for (const [name, verb] of Object.entries(MEMCACHED)) {
+    wraps.wrap(prototype, name, (method) => writing(categoryOf(verb), verb.toUpperCase(), plainly, method))
   }
 }
 

@@ -5,45 +5,45 @@
 // Its own channels would say who runs the query, and that is, where the pool is busy, whoever gave
 // the connection back. So what waits for a connection is bound to its own context.
 
-const { Category, beginCall, callbackIndex, contextNow, endByEvents, endThrown, endingCallback, inContext, quietly } = require('./tools.js')
+const { Category, beginIn, calledBack, endByEvents, endThrown, oncePer, outsideRequests, recordingContext, setTarget, state } = require('./tools.js')
 
 const MYSQL = new Category('mysql', { dialect: 'mysql' })
 
-function countRows(call, rows) {
-  if (Array.isArray(rows)) call.rows(rows.length)
-  else if (rows?.affectedRows !== undefined) call.rows(rows.affectedRows)
+function countRows(recorder, index, rows) {
+  if (Array.isArray(rows)) recorder.setRows(index, rows.length)
+  else if (rows?.affectedRows !== undefined) recorder.setRows(index, rows.affectedRows)
 }
 
-function targetOf({ config }) {
+const targetOf = oncePer(({ config }) => {
   const server = config.socketPath ?? `${config.host ?? 'localhost'}:${config.port ?? 3306}`
   return config.database ? `${server}/${config.database}` : server
-}
+})
 
 function run(method) {
-  return function (sql, ...rest) {
-    const text = typeof sql === 'string' ? sql : (sql?.sql ?? '')
-    const call = quietly(() => beginCall(MYSQL, text)?.target(targetOf(this))) ?? null
-    if (call === null) return method.call(this, sql, ...rest)
-    const args = [sql, ...rest]
-    const byCallback = quietly(() => {
-      const at = callbackIndex(args)
-      if (at > 0) {
-        args[at] = endingCallback(call, args[at], countRows)
-        return true
-      }
+  return function (sql, values, callback) {
+    const context = recordingContext()
+    if (context === null) return method.apply(this, arguments)
+    let index = -1
+    let isCalledBack = true
+    try {
+      index = beginIn(context, MYSQL, typeof sql === 'string' ? sql : sql?.sql)
+      setTarget(context, index, targetOf(this))
+      if (typeof values === 'function') values = calledBack(context, index, values, countRows)
+      else if (typeof callback === 'function') callback = calledBack(context, index, callback, countRows)
       // A pool makes the command first, and hands that over.
-      if (typeof sql?.onResult !== 'function') return false
-      sql.onResult = endingCallback(call, sql.onResult, countRows)
-      return true
-    })
+      else if (typeof sql?.onResult === 'function') sql.onResult = calledBack(context, index, sql.onResult, countRows)
+      else isCalledBack = false
+    } catch {
+      state.failures++
+    }
     let command
     try {
-      command = method.apply(this, args)
+      command = method.call(this, sql, values, callback)
     } catch (error) {
-      endThrown(call, error)
+      endThrown(context, index, error)
       throw error
     }
-    if (!byCallback && typeof command?.once === 'function') endByEvents(call, command, ['end'])
+    if (!isCalledBack && typeof command?.once === 'function') endByEvents(context, index, command, ['end'])
     return command
   }
 }
@@ -54,10 +54,8 @@ function hookConnection(BaseConnection, wraps) {
 }
 
 function hookPool(BasePool, wraps) {
-  wraps.wrap(BasePool.prototype, 'getConnection', (getConnection) => function (callback, ...rest) {
-    const context = typeof callback === 'function' ? quietly(contextNow) : undefined
-    return getConnection.call(this, context === undefined ? callback : inContext(context, callback), ...rest)
-  })
+  // A connection that it makes for the purpose belongs to no request either.
+  wraps.wrap(BasePool.prototype, 'getConnection', outsideRequests)
 }
 
 module.exports = {

@@ -4,34 +4,43 @@
 
 const { subscribe, unsubscribe } = require('node:diagnostics_channel')
 const { EventEmitter } = require('node:events')
-const { Category, Span, beginCall, outcomeOf, quietly, OK } = require('./tools.js')
+const { Category, beginIn, endOnce, endWith, quietly, recordingContext, setTarget } = require('./tools.js')
 
 const HTTP = new Category('http', { dialect: 'path' })
 
 /** undici's requests to their calls. */
 const calls = new WeakMap()
 
-function endUndici(request, outcome) {
+/** Begins a call; null where nothing is recorded. */
+function begin(request, host) {
+  const context = recordingContext()
+  if (context === null) return null
+  const index = beginIn(context, HTTP, `${request.method} ${request.path}`)
+  setTarget(context, index, host())
+  return { context, index }
+}
+
+function endUndici(request, error) {
   const call = calls.get(request)
   calls.delete(request)
-  if (call !== undefined) Span.endWith(call, outcome)
+  if (call !== undefined) endWith(call.context, call.index, error)
 }
 
 const CHANNELS = {
   'http.client.request.start': ({ request }) => {
-    const host = request.getHeader('host') ?? request.host
-    const call = beginCall(HTTP, `${request.method} ${request.path}`)?.target(String(host))
-    if (!call) return
-    request.once(EventEmitter.errorMonitor, (error) => quietly(() => Span.endWith(call, outcomeOf(error))))
+    const call = begin(request, () => String(request.getHeader('host') ?? request.host))
+    if (call === null) return
+    const end = endOnce(call.context, call.index)
+    request.once(EventEmitter.errorMonitor, (error) => end(error ?? true))
     // Its answer has come whole, or nobody waits for it any more.
-    request.once('close', () => quietly(() => Span.endWith(call, OK)))
+    request.once('close', () => end(null))
   },
   'undici:request:create': ({ request }) => {
-    const call = beginCall(HTTP, `${request.method} ${request.path}`)?.target(new URL(request.origin).host)
-    if (call) calls.set(request, call)
+    const call = begin(request, () => new URL(request.origin).host)
+    if (call !== null) calls.set(request, call)
   },
-  'undici:request:trailers': ({ request }) => endUndici(request, OK),
-  'undici:request:error': ({ request, error }) => endUndici(request, outcomeOf(error)),
+  'undici:request:trailers': ({ request }) => endUndici(request, null),
+  'undici:request:error': ({ request, error }) => endUndici(request, error ?? true),
 }
 
 module.exports = {

@@ -2,9 +2,10 @@
 // pg: each query is a call of whoever asked for it.
 //
 // A pool that is busy runs `connect`'s callback, and with it the next query, in the context of the
-// request that gives its connection back. So what waits for a connection is bound to its own context.
+// request that gives its connection back. So what waits for a connection is bound to its own context,
+// and what a connection does for itself is nobody's.
 
-const { Category, Span, beginCall, callbackIndex, contextNow, endByEvents, endThrown, endingCallback, endingPromise, inContext, quietly } = require('./tools.js')
+const { Category, beginIn, bound, calledBack, endByEvents, endThrown, endingPromise, oncePer, outsideRequests, quietly, recordingContext, setTarget, state } = require('./tools.js')
 
 const PG = new Category('pg', { dialect: 'postgresql' })
 
@@ -13,55 +14,83 @@ function textOf(config) {
   return config?.text ?? config?.name ?? config?.cursor?.text ?? ''
 }
 
-function countRows(call, result) {
-  const results = Array.isArray(result) ? result : [result]
-  call.rows(results.reduce((rows, one) => rows + (one?.rowCount ?? one?.rows?.length ?? 0), 0))
+const rowsOf = (result) => result?.rowCount ?? result?.rows?.length ?? 0
+
+function countRows(recorder, index, result) {
+  recorder.setRows(index, Array.isArray(result) ? result.reduce((rows, one) => rows + rowsOf(one), 0) : rowsOf(result))
 }
 
-function targetOf(client) {
-  return `${client.host}:${client.port}/${client.database}`
-}
+const targetOf = oncePer((client) => `${client.host}:${client.port}/${client.database}`)
 
-/** A query object of its own class, as cursors and streams are. */
-function submitted(call, config) {
-  const { callback } = config
-  if (typeof callback === 'function') {
-    config.callback = endingCallback(call, callback, countRows)
-  } else if (typeof config.once === 'function') {
-    endByEvents(call, config, ['end', 'close'])
-  } else {
-    // A cursor: it is asked again and again, and nothing tells its end.
-    quietly(() => Span.endWith(call, 0))
+/** A query object of its own class: a cursor, a stream. */
+function submitted(context, index, config) {
+  if (typeof config.callback === 'function') {
+    config.callback = calledBack(context, index, config.callback, countRows)
+    return
   }
+  endByEvents(context, index, config, ['end', 'close'])
+  // A stream reads its own cursor.
+  if (typeof config.read === 'function' && typeof config.pipe !== 'function') cursors.set(config, { context, index })
+}
+
+/** Cursors that were not read yet, with the call of their query; then null. */
+const cursors = new WeakMap()
+
+/** Reading from a cursor is a call; its first read is the query's. */
+function reading(cursor) {
+  const first = cursors.get(cursor)
+  if (first === undefined) return null
+  if (first !== null) {
+    cursors.set(cursor, null)
+    return first
+  }
+  const context = recordingContext()
+  return context === null ? null : { context, index: beginIn(context, PG, cursor.text) }
+}
+
+const countRead = (recorder, index, rows) => recorder.setRows(index, rows.length)
+
+function hookCursor(Cursor, wraps) {
+  wraps.wrap(Cursor.prototype, 'read', (read) => function (rows, callback) {
+    const call = quietly(() => reading(this))
+    if (!call) return read.call(this, rows, callback)
+    const { context, index } = call
+    if (typeof callback === 'function') return read.call(this, rows, calledBack(context, index, callback, countRead))
+    return endingPromise(context, index, read.call(this, rows), countRead)
+  })
 }
 
 function hookClient(exports, wraps) {
   const { Client } = exports
-  wraps.wrap(Client.prototype, 'query', (query) => function (config, ...rest) {
-    const call = quietly(() => beginCall(PG, textOf(config))?.target(targetOf(this))) ?? null
-    if (call === null) return query.call(this, config, ...rest)
-    const args = [config, ...rest]
-    quietly(() => {
-      const at = callbackIndex(args)
-      if (at > 0) args[at] = endingCallback(call, args[at], countRows)
-      else if (typeof config?.submit === 'function') submitted(call, config)
-      else if (typeof config?.callback === 'function') args[0] = { ...config, callback: endingCallback(call, config.callback, countRows) }
-    })
+  wraps.wrap(Client.prototype, 'query', (query) => function (config, values, callback) {
+    const context = recordingContext()
+    if (context === null) return query.apply(this, arguments)
+    let index = -1
+    try {
+      index = beginIn(context, PG, textOf(config))
+      setTarget(context, index, targetOf(this))
+      if (typeof values === 'function') values = calledBack(context, index, values, countRows)
+      else if (typeof callback === 'function') callback = calledBack(context, index, callback, countRows)
+      else if (typeof config?.submit === 'function') submitted(context, index, config)
+      else if (typeof config?.callback === 'function') config = { ...config, callback: calledBack(context, index, config.callback, countRows) }
+    } catch {
+      state.failures++
+    }
     let result
     try {
-      result = query.apply(this, args)
+      result = query.call(this, config, values, callback)
     } catch (error) {
-      endThrown(call, error)
+      endThrown(context, index, error)
       throw error
     }
-    return typeof result?.then === 'function' ? endingPromise(call, result, countRows) : result
+    return typeof result?.then === 'function' ? endingPromise(context, index, result, countRows) : result
   })
+  wraps.wrap(Client.prototype, 'connect', outsideRequests)
 }
 
 function hookPool(Pool, wraps) {
   wraps.wrap(Pool.prototype, 'connect', (connect) => function (callback, ...rest) {
-    const context = typeof callback === 'function' ? quietly(contextNow) : undefined
-    return connect.call(this, context === undefined ? callback : inContext(context, callback), ...rest)
+    return connect.call(this, bound(callback), ...rest)
   })
 }
 
@@ -70,5 +99,6 @@ module.exports = {
   packages: {
     pg: { 'lib/index.js': hookClient },
     'pg-pool': { 'index.js': hookPool },
+    'pg-cursor': { 'index.js': hookCursor },
   },
 }

@@ -1,37 +1,40 @@
 'use strict'
 // redis (node-redis): each command, pipeline and transaction is a call of whoever gave it.
 
-const { beginCall, endingPromise, endThrown, outsideRequests, quietly } = require('./tools.js')
+const { beginIn, endThrown, endingPromise, oncePer, outsideRequests, recordingContext, setTarget, state } = require('./tools.js')
 const { REDIS, countFound, describe, describeMany } = require('./redis_details.js')
 
-function targetOf(client) {
+const targetOf = oncePer((client) => {
   const socket = client.options?.socket
   return socket?.path ?? `${socket?.host ?? 'localhost'}:${socket?.port ?? 6379}`
-}
+})
 
-function observed(client, detail, run, onResult) {
-  const call = quietly(() => beginCall(REDIS, detail())?.target(targetOf(client))) ?? null
-  if (call === null) return run()
+/** Runs a method that gives a promise; `detail` says what it does. */
+function observed(client, detail, run, tell, about) {
+  const context = recordingContext()
+  if (context === null) return run()
+  let index = -1
+  try {
+    index = beginIn(context, REDIS, detail())
+    setTarget(context, index, targetOf(client))
+  } catch {
+    state.failures++
+  }
   let promise
   try {
     promise = run()
   } catch (error) {
-    endThrown(call, error)
+    endThrown(context, index, error)
     throw error
   }
-  return typeof promise?.then === 'function' ? endingPromise(call, promise, onResult) : promise
+  return typeof promise?.then === 'function' ? endingPromise(context, index, promise, tell, about) : promise
 }
 
 function hookClient(exports, wraps) {
   const { prototype } = exports.default
   wraps.wrap(prototype, 'sendCommand', (sendCommand) => function (args, ...rest) {
     const [name, ...others] = Array.isArray(args) ? args : [args]
-    return observed(
-      this,
-      () => describe(name, others),
-      () => sendCommand.call(this, args, ...rest),
-      (call, reply) => countFound(call, name, reply),
-    )
+    return observed(this, () => describe(name, others), () => sendCommand.call(this, args, ...rest), countFound, name)
   })
   for (const [method, kind] of [['_executeMulti', 'MULTI'], ['_executePipeline', 'pipeline']]) {
     wraps.wrap(prototype, method, (execute) => function (commands, ...rest) {

@@ -11,6 +11,8 @@ const ALL_KEYS = new Set(['MGET', 'DEL', 'UNLINK', 'EXISTS', 'TOUCH', 'SINTER', 
 const PAIRS = new Set(['MSET', 'MSETNX'])
 /** Commands whose first argument is no key, and may be a secret or a program. */
 const NO_KEY = new Set(['AUTH', 'HELLO', 'EVAL', 'EVAL_RO', 'ACL', 'CONFIG', 'SCRIPT', 'FUNCTION'])
+/** Commands whose first argument is their key, and that are given often. */
+const ONE_KEY = new Set(['GET', 'SET', 'SETEX', 'INCR', 'DECR', 'INCRBY', 'EXPIRE', 'TTL', 'HGETALL', 'HMGET', 'LPUSH', 'RPUSH', 'LRANGE', 'SADD', 'SMEMBERS', 'SISMEMBER', 'ZADD', 'ZRANGE', 'ZRANGEBYSCORE'])
 /** Commands whose answer `null` means that there was nothing. */
 const READS = new Set(['GET', 'HGET', 'GETEX', 'GETDEL', 'LINDEX', 'ZSCORE', 'SPOP', 'LPOP', 'RPOP'])
 
@@ -24,6 +26,9 @@ function keysOf(name, args) {
 /** `MGET a b c`. */
 function describe(name, args) {
   const command = String(name).toUpperCase()
+  const [first] = args
+  // As most commands are.
+  if (typeof first === 'string' && ONE_KEY.has(command)) return `${command} ${first}`
   const keys = keysOf(command, Array.from(args).flat())
   const shown = keys.slice(0, MOST_KEYS).map((key) => (Buffer.isBuffer(key) ? key.toString() : String(key)))
   if (keys.length > MOST_KEYS) shown.push(`… ${keys.length - MOST_KEYS} more`)
@@ -38,14 +43,14 @@ function describeMany(kind, commands) {
 }
 
 /** What a read found. */
-function countFound(call, name, reply) {
+function countFound(recorder, index, reply, name) {
   const command = String(name).toUpperCase()
   if (READS.has(command)) {
-    const found = reply !== null && reply !== undefined
-    call.hits(found ? 1 : 0).misses(found ? 0 : 1)
+    const isFound = reply !== null && reply !== undefined
+    recorder.setFound(index, isFound ? 1 : 0, isFound ? 0 : 1)
   } else if (command === 'MGET' && Array.isArray(reply)) {
     const hits = reply.filter((value) => value !== null).length
-    call.hits(hits).misses(reply.length - hits)
+    recorder.setFound(index, hits, reply.length - hits)
   }
 }
 

@@ -2,35 +2,37 @@
 // Templates: ejs, pug, handlebars, nunjucks, and the views of Express. What a template includes while
 // it runs is nested; what pug includes when it compiles cannot be seen.
 
-const { isAbsolute, relative } = require('node:path')
+const { isAbsolute, relative, sep } = require('node:path')
 const { scope, Category } = require('../span.js')
 const { state, storage } = require('../context.js')
+const { oncePer } = require('./tools.js')
 
 const TEMPLATE = new Category('template', { kind: 'scope' })
 
 /** The view of Express whose engine runs now: its template is the same call. */
 let openView
 
-function nameOf(path) {
+/** A template's name: as it lies below one of its folders, else below the working directory. */
+function nameOf(path, folders = []) {
   if (typeof path !== 'string' || path === '') return ''
   if (!isAbsolute(path)) return path
-  const here = relative(process.cwd(), path)
-  return here.startsWith('..') ? path : here
+  const below = [...folders.filter((folder) => typeof folder === 'string'), process.cwd()].map((folder) => relative(folder, path))
+  return below.find((name) => !name.startsWith(`..${sep}`) && !isAbsolute(name)) ?? path
 }
 
-function run(path, render) {
+function run(path, folders, render) {
   if (!state.on || storage.getStore() === undefined) return render()
   if (path !== undefined && path === openView) {
     openView = undefined
     return render()
   }
-  return scope(TEMPLATE, nameOf(path), render)
+  return scope(TEMPLATE, nameOf(path, folders), render)
 }
 
 /** A compiled template that is a scope. */
 function observed(template, path) {
   const wrapped = function (...args) {
-    return run(path, () => template.apply(this, args))
+    return run(path, undefined, () => template.apply(this, args))
   }
   return Object.defineProperties(wrapped, Object.getOwnPropertyDescriptors(template))
 }
@@ -44,13 +46,15 @@ function hookCompile(exports, wraps) {
 
 function hookHandlebars(runtime, wraps) {
   wraps.wrap(runtime, 'invokePartial', (invokePartial) => function (partial, context, options) {
-    return run(options?.name, () => invokePartial.call(this, partial, context, options))
+    return run(options?.name, undefined, () => invokePartial.call(this, partial, context, options))
   })
 }
 
+const foldersOf = oncePer((environment) => environment.loaders.flatMap(({ searchPaths }) => searchPaths ?? []))
+
 function hookNunjucks({ Template }, wraps) {
   wraps.wrap(Template.prototype, 'render', (render) => function (...args) {
-    return run(this.path ?? undefined, () => render.apply(this, args))
+    return run(this.path ?? undefined, foldersOf(this.env), () => render.apply(this, args))
   })
 }
 
@@ -60,7 +64,7 @@ function hookView(View, wraps) {
     if (!state.on || storage.getStore() === undefined || typeof callback !== 'function') return render.call(this, options, callback)
     const outer = openView
     openView = this.path
-    const call = scope(TEMPLATE, nameOf(this.path))
+    const call = scope(TEMPLATE, nameOf(this.path, [this.root].flat()))
     try {
       return call.run(() => render.call(this, options, function (error, ...rest) {
         call.end(error ? 'error' : 'ok')
@@ -83,5 +87,8 @@ module.exports = {
     handlebars: { 'dist/cjs/handlebars/runtime.js': hookHandlebars },
     nunjucks: { 'src/environment.js': hookNunjucks },
     express: { 'lib/view.js': hookView },
+  },
+  modules: {
+    ejs: { file: 'lib/esm/ejs.js', hook: hookCompile },
   },
 }

@@ -3,8 +3,9 @@
 // and events. A wrap does what it wraps, whatever goes wrong in it.
 
 const { EventEmitter } = require('node:events')
+const { wordingOf } = require('../recorder.js')
 const { state, storage } = require('../context.js')
-const { Category, Span, beginCall, contextNow, follow, inContext, outcomeOf, OK } = require('../span.js')
+const { Category, beginIn, contextNow, endIn, inContext, outcomeOf, recordingContext, OK } = require('../span.js')
 
 /** Replaces methods, and puts them back. */
 class Wraps {
@@ -52,63 +53,131 @@ function quietly(part) {
   }
 }
 
-/** The index of the last argument that is a function; −1 for none. */
-function callbackIndex(args) {
-  const last = args.length - 1
-  return last >= 0 && typeof args[last] === 'function' ? last : -1
+/** What `make` says of an object, made once: the server of a client does not change. */
+function oncePer(make) {
+  const known = new WeakMap()
+  return (of) => {
+    let made = known.get(of)
+    if (made === undefined) known.set(of, (made = make(of)))
+    return made
+  }
+}
+
+/** Which server a call goes to. */
+function setTarget(context, index, target) {
+  context.request.recorder?.setTarget(index, target)
+}
+
+/** Ends a call, and says before what it brought: `tell(recorder, index, result, about)`. */
+function endWith(context, index, error, tell, result, about) {
+  try {
+    if (!error && tell !== undefined) {
+      const { recorder } = context.request
+      if (recorder !== null) tell(recorder, index, result, about)
+    }
+    endIn(context, index, error ? outcomeOf(error) : OK)
+  } catch {
+    state.failures++
+  }
+}
+
+/** Ends a call that threw. */
+function endThrown(context, index, error) {
+  endWith(context, index, error ?? true)
+}
+
+/** The library's own callback of a call, `(error, result, more)`: ends it. */
+function endedBy(context, index, callback, tell, about) {
+  return (error, result, more) => {
+    endWith(context, index, error, tell, result, about)
+    callback(error, result, more)
+  }
 }
 
 /**
- * The callback of a call: ends it, and runs the application's own in the context in which it was
- * given, not in that of whoever gives a connection back. `onResult` says what the call brought.
+ * The application's callback of a call: ends it, and runs in the context in which it was given, not
+ * in that of whoever gives a connection back.
  */
-function endingCallback(call, callback, onResult) {
-  const context = contextNow()
-  const theirs = context === undefined ? callback : inContext(context, callback)
-  return function (error, ...results) {
-    quietly(() => {
-      if (!error && onResult !== undefined) onResult(call, ...results)
-      Span.endWith(call, error ? outcomeOf(error) : OK)
-    })
-    return theirs.call(this, error, ...results)
+function calledBack(context, index, callback, tell, about) {
+  const given = contextNow()
+  return function (error, result) {
+    endWith(context, index, error, tell, result, about)
+    return storage.run(given, Reflect.apply, callback, this, arguments)
   }
 }
 
 /** The promise of a call: ends it. Settled alike; where nobody handles it, unhandled alike. */
-function endingPromise(call, promise, onResult) {
-  if (onResult === undefined) return follow(promise, call)
+function endingPromise(context, index, promise, tell, about) {
   return promise.then(
     (result) => {
-      quietly(() => {
-        onResult(call, result)
-        Span.endWith(call, OK)
-      })
+      endWith(context, index, null, tell, result, about)
       return result
     },
     (error) => {
-      Span.endWith(call, outcomeOf(error))
+      endThrown(context, index, error)
       throw error
     },
   )
 }
 
-/** Ends a call by the events of an emitter: an error that nobody listens for still throws. */
-function endByEvents(call, emitter, events) {
-  emitter.once(EventEmitter.errorMonitor, (error) => quietly(() => Span.endWith(call, outcomeOf(error))))
-  for (const event of events) emitter.once(event, () => quietly(() => Span.endWith(call, OK)))
+/**
+ * Ends a call by the events of an emitter, whose listeners run where the application asked, not in
+ * what the connection happens to be in. An error that nobody listens for still throws.
+ */
+function endByEvents(context, index, emitter, events) {
+  const given = contextNow()
+  const { emit } = emitter
+  const value = function () {
+    return storage.run(given, Reflect.apply, emit, this, arguments)
+  }
+  Object.defineProperty(emitter, 'emit', { value, writable: true, configurable: true })
+  const end = endOnce(context, index)
+  emitter.once(EventEmitter.errorMonitor, (error) => end(error ?? true))
+  for (const event of events) emitter.once(event, () => end(null))
 }
 
-/** Ends a call that threw. */
-function endThrown(call, error) {
-  quietly(() => Span.endWith(call, outcomeOf(error)))
+/** Ends a call by whichever of several ends comes first. */
+function endOnce(context, index) {
+  let isOpen = true
+  return (error, tell, result) => {
+    if (isOpen) endWith(context, index, error, tell, result)
+    isOpen = false
+  }
+}
+
+/**
+ * A callback of the application, bound to the context in which it was given. A library's own, which
+ * asks for what the application wanted, is shown as called from where the application did.
+ */
+function bound(callback) {
+  if (typeof callback !== 'function') return callback
+  const context = contextNow()
+  if (context === undefined) return callback
+  const site = context.request.recorder?.siteNow() ?? 0
+  if (site === 0) return inContext(context, callback)
+  return function (...args) {
+    return storage.run(context, calledFrom, context, site, () => callback.apply(this, args))
+  }
+}
+
+function calledFrom({ request }, site, call) {
+  const { recorder } = request
+  if (recorder === null) return call()
+  recorder.askedFrom = site
+  try {
+    return call()
+  } finally {
+    recorder.askedFrom = 0
+  }
 }
 
 /** A method that connects: what a connection does for itself, now and later, is no request's. */
 function outsideRequests(method) {
   return function (...args) {
     if (storage.getStore() === undefined) return method.apply(this, args)
-    return storage.exit(() => method.apply(this, args))
+    // Not `exit`, which takes all of Node's hooks down and puts them up again.
+    return storage.run(undefined, Reflect.apply, method, this, args.map(bound))
   }
 }
 
-module.exports = { Wraps, Category, Span, beginCall, callbackIndex, contextNow, endByEvents, endThrown, endingCallback, endingPromise, inContext, outcomeOf, outsideRequests, quietly, OK }
+module.exports = { Wraps, Category, OK, beginIn, bound, calledBack, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state, wordingOf }

@@ -1,7 +1,7 @@
 // Compiled by `tsc --strict`, never run: the interface as TypeScript sees it.
 
 import http from 'node:http'
-import ioprofiler, { Profiler, Profile, Span, category, current, record, scope, span, type LogEvent } from 'ioprofiler'
+import ioprofiler, { Profiler, Profile, Span, category, current, dark, decide, explain, flag, flagData, record, scope, span, variant, type Decision, type LogEvent } from 'ioprofiler'
 
 const profiler = new Profiler({
   record: 'always',
@@ -42,6 +42,14 @@ http.createServer(profiler.listener((req, res) => res.end(req.url)))
 const cookie: string = profiler.grant('rasmus', { host: 'etsy.example' })
 profiler.recording = 'asked'
 
+const decision: Decision = decide('grid', false, { user: 5, groups: ['staff'], attributes: { plan: 'gold', seats: 3 } })
+const flags: [boolean, string, unknown, string] = [flag('new_search', true), variant('grid'), flagData('look', '5'), explain('grid')]
+const ran: boolean = dark('new_ranking', () => 5)
+const ranLater: false | Promise<true> = dark('new_ranking', async () => 5)
+new Profiler({ gate: 'flag:staff' })
+const problems: string[] = profiler.reloadFlags()
+const version: string | undefined = profiler.stats().flagsVersion
+
 // @ts-expect-error: no such mode
 profiler.recording = 'sometimes'
 // @ts-expect-error: no such option
@@ -51,4 +59,4 @@ new ioprofiler.Request()
 // @ts-expect-error: a dialect that does not exist
 category('x', { dialect: 'klingon' })
 
-export { five, rows, text, manual, job, cookie }
+export { five, rows, text, manual, job, cookie, decision, flags, ran, ranLater, problems, version }

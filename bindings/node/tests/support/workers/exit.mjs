@@ -1,17 +1,18 @@
-// A process that ends while much is recorded, and says so at its very end.
+// A process that ends while much is recorded and logged, and says so at its very end.
 
 import { Profiler, span } from 'ioprofiler'
 
-const profiler = new Profiler({ instrument: true })
+const [how, file] = process.argv.slice(2)
+const accessLog = file === '-' ? { to: 'stdout', format: '%r' } : { file, format: '%r %{calls}n' }
+const profiler = new Profiler({ accessLog })
 const open = profiler.begin({ path: '/open' })
 open.run(() => span('db', 'never ends'))
-for (let i = 0; i < 1_000; i++) {
-  const request = profiler.begin({ path: `/${i}` })
+for (let i = 0; i < 300; i++) {
+  const request = profiler.begin({ method: 'GET', path: `/${i}`, protocol: 'HTTP/1.1' })
   request.run(() => span('db', 'SELECT 1', () => {}))
   request.end(200)
 }
-process.on('exit', () => console.log(`finished ${profiler.stats().finished}`))
-const how = process.argv[2]
+process.on('exit', () => console.error(`finished ${profiler.stats().finished}`))
 if (how === 'exit') process.exit(3)
 if (how === 'throw') throw new Error('as told')
 if (how === 'term') process.kill(process.pid, 'SIGTERM')
