@@ -71,6 +71,10 @@ impl Fate {
         }
     }
 
+    fn count_sent(&self, points: u64) {
+        self.sent.fetch_add(points, Ordering::Relaxed);
+    }
+
     fn drop_points(&self, points: u64) {
         self.dropped.fetch_add(points, Ordering::Relaxed);
     }
@@ -175,7 +179,11 @@ impl Drop for Outbox {
 fn send_here(sink: &mut dyn MetricSink, parcel: &Parcel, fate: &Fate) {
     for packet in encode(sink, parcel, fate) {
         match sink.send(&packet, Duration::ZERO) {
-            Ok(()) => drop(fate.sent.fetch_add(packet.points, Ordering::Relaxed)),
+            Ok(()) => fate.count_sent(packet.points),
+            Err(Unsent::Earlier(why)) => {
+                fate.count_failure(&why);
+                fate.count_sent(packet.points);
+            }
             Err(Unsent::Later(why) | Unsent::Never(why)) => {
                 fate.count_failure(&why);
                 fate.drop_points(packet.points);
@@ -289,9 +297,12 @@ impl<'a> Runner<'a> {
             let sent = catch_unwind(AssertUnwindSafe(|| sink.send(packet, SEND_WITHIN)));
             let sent =
                 sent.unwrap_or_else(|_| Err(Unsent::Never("a panic while it was sent".to_owned())));
+            if let Err(Unsent::Earlier(why)) = &sent {
+                self.fate.count_failure(why);
+            }
             match sent {
-                Ok(()) => {
-                    self.fate.sent.fetch_add(packet.points, Ordering::Relaxed);
+                Ok(()) | Err(Unsent::Earlier(_)) => {
+                    self.fate.count_sent(packet.points);
                     self.pause = Pause::default();
                     self.pop();
                 }

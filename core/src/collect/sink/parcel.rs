@@ -17,7 +17,9 @@ pub(crate) struct Origin {
 /// What was counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    /// The end of the interval, nanoseconds since 1970.
+    /// The moment that it is told of, nanoseconds since 1970: now; or for sinks whose later reports
+    /// replace earlier ones ([`SinkConfig::replaces`](super::destination::SinkConfig::replaces)) the
+    /// beginning of the interval.
     pub(crate) at: u64,
     pub(crate) interval: Duration,
     pub(crate) origin: Origin,
@@ -28,6 +30,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// How long it took to count what is in it; `None` where that is not known.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        // What belongs to the process is counted for as long as there are processes.
+        let process = self.since.iter().find(|series| series.version.is_none())?;
+        let took = process.at.checked_sub(process.since)?;
+        (process.since != 0 && took != 0).then(|| Duration::from_nanos(took))
+    }
+
     /// What was counted in the interval, all versions together: for sinks that know no labels.
     pub(crate) fn since_of_all(&self) -> Series {
         let mut all = Series::default();
@@ -63,6 +73,8 @@ pub(crate) enum Unsent {
     Later(String),
     /// It will never take this one.
     Never(String),
+    /// This one was sent. One before it was not taken, as is heard only now: datagrams are like that.
+    Earlier(String),
 }
 
 /// Encodes and sends, on the sink's own thread. Encoding looks at nothing but what it is given, so
