@@ -4,5 +4,3 @@
 //! sent is listed in [`METRICS`](crate::collect::series::METRICS).
 
 pub use crate::collect::sink::destination::Destination;
-#[cfg(feature = "graphite")]
-pub use crate::collect::sink::graphite::Graphite;

@@ -2,13 +2,19 @@
 
 pub mod access_log;
 pub(crate) mod destination;
+#[cfg(feature = "graphite")]
 pub mod flat;
 #[cfg(feature = "graphite")]
-pub(crate) mod graphite;
+pub mod graphite;
+#[cfg(feature = "graphite")]
+pub(crate) mod lines;
 pub mod memory;
+#[cfg(feature = "graphite")]
 pub(crate) mod net;
 pub(crate) mod outbox;
 pub(crate) mod parcel;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;
