@@ -2,17 +2,21 @@
 
 pub mod access_log;
 pub(crate) mod destination;
-#[cfg(feature = "graphite")]
+#[cfg(any(feature = "graphite", feature = "statsd", feature = "ganglia"))]
 pub mod flat;
+#[cfg(feature = "ganglia")]
+pub mod ganglia;
 #[cfg(feature = "graphite")]
 pub mod graphite;
-#[cfg(feature = "graphite")]
+#[cfg(any(feature = "graphite", feature = "statsd"))]
 pub(crate) mod lines;
 pub mod memory;
-#[cfg(feature = "graphite")]
+#[cfg(any(feature = "graphite", feature = "statsd", feature = "ganglia"))]
 pub(crate) mod net;
 pub(crate) mod outbox;
 pub(crate) mod parcel;
+#[cfg(feature = "statsd")]
+pub mod statsd;
 #[cfg(test)]
 pub(crate) mod testing;
 
