@@ -18,11 +18,12 @@ pub(super) fn even(duration: &Distribution, most: usize) -> Vec<Sample> {
     if groups == 0 {
         return Vec::new();
     }
-    let (each, more) = (all / groups, all % groups);
+    // Larger groups lie between smaller ones, so that a mean of all is none of the long or the short.
+    let before = |number: u64| (u128::from(all) * u128::from(number) / u128::from(groups)) as u64;
     let mut buckets = duration.buckets.iter().copied();
     let (mut longest_us, mut left) = (0, 0);
     let group = |number: u64| {
-        let weight = each + u64::from(number < more);
+        let weight = before(number + 1) - before(number);
         let (mut wanted, mut sum_us) = (weight, 0_u128);
         while wanted != 0 {
             if left == 0 {

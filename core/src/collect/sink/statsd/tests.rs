@@ -114,11 +114,8 @@ fn samples_of_many_stand_for_more() {
         dogs,
         [
             format!("ioprofiler.request.duration:1000|d|{tags}"),
-            format!(
-                "ioprofiler.request.duration:109.091|d|@{}|{tags}",
-                rate_of(99)
-            ),
-            format!("ioprofiler.request.duration:10:10:10:10:10:10:10:10:10|d|@0.01|{tags}"),
+            format!("ioprofiler.request.duration:10|d|@{}|{tags}", rate_of(99)),
+            format!("ioprofiler.request.duration:10:10:10:10:10:10:10:10:108.1|d|@0.01|{tags}"),
         ]
     );
 }
