@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 const TELL: Duration = Duration::from_secs(1);
 /// … and so often where nothing was counted.
 const TELL_IDLE: Duration = Duration::from_secs(10);
+/// Without a thread nobody tells later what is not told now, so it is told at once, as long as that
+/// takes no more than one part in so many of the process's time.
+const TELLING_AT_MOST: u32 = 20;
 
 /// The part of one process.
 pub(super) struct Metrics {
@@ -51,6 +54,9 @@ pub(super) struct Metrics {
     /// How many requests were counted; how many, and when, when it was last told.
     counted: u64,
     told: (u64, Option<Instant>),
+    threadless: bool,
+    /// How long it took to tell the last time.
+    telling_took: Duration,
 }
 
 impl Metrics {
@@ -86,6 +92,8 @@ impl Metrics {
             outlets: Outlets::new(&options.destinations, origin, threadless),
             counted: 0,
             told: (0, None),
+            threadless,
+            telling_took: Duration::ZERO,
         }
     }
 
@@ -196,13 +204,7 @@ impl Metrics {
         }
         let leads = self.state.as_mut().is_none_or(State::leads);
         self.take_events(shared, here, leads);
-        let (counted, told) = self.told;
-        let pause = if counted == self.counted {
-            TELL_IDLE
-        } else {
-            TELL
-        };
-        if self.state.is_some() && (all || told.is_none_or(|told| told.elapsed() >= pause)) {
+        if self.state.is_some() && (all || self.is_telling_due()) {
             self.tell(shared, here);
         }
         self.send(shared, here, leads, all);
@@ -220,12 +222,24 @@ impl Metrics {
         said
     }
 
+    fn is_telling_due(&self) -> bool {
+        let (counted, told) = self.told;
+        let pause = match (counted == self.counted, self.threadless) {
+            (true, _) => TELL_IDLE,
+            (false, true) => TELL.min(self.telling_took * TELLING_AT_MOST),
+            (false, false) => TELL,
+        };
+        told.is_none_or(|told| told.elapsed() >= pause)
+    }
+
     fn tell(&mut self, shared: &'static Shared, here: &Here) {
+        let begun = Instant::now();
         let own = self.own_series(shared, here);
         if let Some(state) = &mut self.state {
             state.tell(&own);
         }
         self.told = (self.counted, Some(Instant::now()));
+        self.telling_took = begun.elapsed();
     }
 
     /// Takes what this process's application says; and, who leads, what anybody said.

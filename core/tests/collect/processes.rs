@@ -249,3 +249,23 @@ fn a_deploy_of_one_is_the_version_of_all() {
     assert_eq!(events[0].to_string(), "deploy 8c1f: new search, by erika");
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn without_a_thread_each_request_is_told_at_once() {
+    let folder = folder("threadless");
+    let profiler = Profiler::builder()
+        .state_dir(&folder)
+        .threadless(true)
+        .build()
+        .unwrap();
+    for number in 1..=3 {
+        profiler.begin(&Facts::web("GET", "/")).finish(200, 0);
+        // After an answer, as PHP does. Long enough apart that telling is no burden.
+        assert!(profiler.flush(SOON));
+        std::thread::sleep(Duration::from_millis(300));
+        if number > 1 {
+            assert_eq!(requests(&merged_series(&folder)), number);
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -4,6 +4,9 @@
 //! of its module. What the application counts itself ([`Profiler::count`](crate::Profiler::count))
 //! comes beside these.
 
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
 /// What the values of a series are.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +42,7 @@ pub(crate) enum Together {
 
 /// One family of series.
 #[non_exhaustive]
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Metric {
     /// Its name, with dots: `request.duration`.
     pub name: &'static str,
@@ -55,6 +58,35 @@ pub struct Metric {
     /// added up over machines. Percentiles cannot.
     pub bounds_ns: &'static [u64],
     pub(crate) together: Together,
+    /// Its place in [`METRICS`].
+    place: usize,
+}
+
+// There is one of each name, and its place says which.
+impl PartialEq for Metric {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Metric {}
+
+impl PartialOrd for Metric {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Metric {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+impl Hash for Metric {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.place.hash(state);
+    }
 }
 
 const MS: u64 = 1_000_000;
@@ -94,8 +126,8 @@ const CALL: &[u64] = &[
 ];
 
 macro_rules! metrics {
-    ($($name:ident $text:literal $kind:ident $unit:ident [$($label:literal)*] $together:ident $bounds:expr, $help:literal;)*) => {
-        $(pub(crate) static $name: Metric = Metric {
+    (@place $place:expr, $name:ident $text:literal $kind:ident $unit:ident [$($label:literal)*] $together:ident $bounds:expr, $help:literal; $($rest:tt)*) => {
+        pub(crate) static $name: Metric = Metric {
             name: $text,
             kind: SeriesKind::$kind,
             unit: Unit::$unit,
@@ -103,7 +135,13 @@ macro_rules! metrics {
             help: $help,
             bounds_ns: $bounds,
             together: Together::$together,
-        };)*
+            place: $place,
+        };
+        metrics! { @place $place + 1, $($rest)* }
+    };
+    (@place $place:expr,) => {};
+    ($($name:ident $text:literal $kind:ident $unit:ident [$($label:literal)*] $together:ident $bounds:expr, $help:literal;)*) => {
+        metrics! { @place 0, $($name $text $kind $unit [$($label)*] $together $bounds, $help;)* }
 
         /// All of them, in the order in which they are shown.
         pub static METRICS: &[&Metric] = &[$(&$name),*];

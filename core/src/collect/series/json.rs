@@ -44,7 +44,7 @@ impl<'a> SeriesJson<'a> {
     }
 
     pub(crate) fn into_series(self) -> Series {
-        Series {
+        let mut series = Series {
             version: self.version.map(Arc::from),
             since: self.since,
             at: self.at,
@@ -53,7 +53,10 @@ impl<'a> SeriesJson<'a> {
                 .into_iter()
                 .filter_map(SampleJson::into_sample)
                 .collect(),
-        }
+        };
+        // Another version may have another order.
+        series.sort();
+        series
     }
 }
 
@@ -61,8 +64,8 @@ impl<'a> SampleJson<'a> {
     fn of(sample: &'a Sample) -> Self {
         let values = sample.labels.iter();
         let (name, labels) = match &sample.name {
-            Name::Known(name) => (
-                Cow::Borrowed(*name),
+            Name::Known(metric) => (
+                Cow::Borrowed(metric.name),
                 values.map(|(_, value)| Cow::Borrowed(&**value)).collect(),
             ),
             Name::Own(name) => (
@@ -101,7 +104,7 @@ impl<'a> SampleJson<'a> {
                     return None;
                 }
                 let values = labels.iter().map(|value| Arc::from(&**value));
-                (Name::Known(metric.name), names.zip(values).collect())
+                (Name::Known(metric), names.zip(values).collect())
             }
         };
         let value = match value {

@@ -14,15 +14,15 @@ pub(crate) use catalog::*;
 pub use catalog::{DROPS, METRICS, Metric, SeriesKind, Unit, find};
 pub use distribution::Distribution;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Which metric a series belongs to.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Name {
-    /// One of the profiler's own, by its name in [`METRICS`].
-    Known(&'static str),
+    /// One of the profiler's own, in [`METRICS`].
+    Known(&'static Metric),
     /// One of the application's.
     Own(Arc<str>),
 }
@@ -32,7 +32,7 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Known(name) => name,
+            Self::Known(metric) => metric.name,
             Self::Own(name) => name,
         }
     }
@@ -41,7 +41,7 @@ impl Name {
     #[must_use]
     pub fn metric(&self) -> Option<&'static Metric> {
         match self {
-            Self::Known(name) => find(name),
+            Self::Known(metric) => Some(metric),
             Self::Own(_) => None,
         }
     }
@@ -87,7 +87,7 @@ impl Sample {
     ) -> Self {
         let names = metric.labels.iter().map(|name| Cow::Borrowed(*name));
         Self {
-            name: Name::Known(metric.name),
+            name: Name::Known(metric),
             labels: names.zip(labels).collect(),
             value,
         }
@@ -116,8 +116,8 @@ impl Sample {
             .map_or(Together::Newest, |metric| metric.together)
     }
 
-    fn key(&self) -> (Name, Labels) {
-        (self.name.clone(), self.labels.clone())
+    fn key(&self) -> (&Name, &Labels) {
+        (&self.name, &self.labels)
     }
 }
 
@@ -138,61 +138,61 @@ pub struct Series {
 impl Series {
     /// Puts the samples in order: theirs is the same whichever process read them.
     pub(crate) fn sort(&mut self) {
-        let place = |name: &Name| match name {
-            Name::Known(name) => METRICS.iter().position(|metric| metric.name == *name),
-            Name::Own(_) => None,
-        };
-        let places: HashMap<Name, usize> = self
-            .samples
-            .iter()
-            .map(|sample| &sample.name)
-            .map(|name| (name.clone(), place(name).unwrap_or(usize::MAX)))
-            .collect();
-        self.samples.sort_by(|a, b| {
-            let of = |sample: &Sample| places.get(&sample.name).copied();
-            (of(a), &a.name, &a.labels).cmp(&(of(b), &b.name, &b.labels))
-        });
+        self.samples.sort_by(|a, b| a.key().cmp(&b.key()));
     }
 
     /// Adds the series of another process: counts are added up, gauges by their metric's rule;
-    /// of the application's own gauges the one that was read last stays.
+    /// of the application's own gauges the one that was set last stays.
     pub(crate) fn add(&mut self, other: &Self) {
-        let mut places: HashMap<(Name, Labels), usize> = HashMap::new();
-        for (place, sample) in self.samples.iter().enumerate() {
-            places.insert(sample.key(), place);
-        }
-        for sample in &other.samples {
-            let here = places.get(&sample.key()).copied();
-            match here.and_then(|place| self.samples.get_mut(place)) {
-                Some(here) => here.add(sample),
-                None => self.samples.push(sample.clone()),
+        let here = std::mem::take(&mut self.samples);
+        let mut both = Vec::with_capacity(here.len().max(other.samples.len()));
+        let (mut here, mut there) = (here.into_iter().peekable(), other.samples.iter().peekable());
+        loop {
+            let order = match (here.peek(), there.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(here), Some(there)) => here.key().cmp(&there.key()),
+            };
+            match order {
+                Ordering::Less => both.extend(here.next()),
+                Ordering::Greater => both.extend(there.next().cloned()),
+                Ordering::Equal => {
+                    if let (Some(mut sample), Some(more)) = (here.next(), there.next()) {
+                        sample.add(more);
+                        both.push(sample);
+                    }
+                }
             }
         }
+        self.samples = both;
         self.at = self.at.max(other.at);
         self.since = match (self.since, other.since) {
             (0, since) | (since, 0) => since,
             (here, there) => here.min(there),
         };
-        self.sort();
     }
 
     /// What was counted since an earlier moment. Gauges stay as they are.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let before: HashMap<(Name, Labels), &Value> = earlier
-            .samples
-            .iter()
-            .map(|sample| (sample.key(), &sample.value))
-            .collect();
-        let since = |sample: &Sample| Sample {
-            value: sample.value.since(before.get(&sample.key()).copied()),
-            ..sample.clone()
+        let mut before = earlier.samples.iter().peekable();
+        let mut since = |sample: &Sample| {
+            while before
+                .next_if(|before| before.key() < sample.key())
+                .is_some()
+            {}
+            let before = before.next_if(|before| before.key() == sample.key());
+            Sample {
+                value: sample.value.since(before.map(|before| &before.value)),
+                ..sample.clone()
+            }
         };
         Self {
             version: self.version.clone(),
             since: earlier.at.max(self.since),
             at: self.at,
-            samples: self.samples.iter().map(since).collect(),
+            samples: self.samples.iter().map(&mut since).collect(),
         }
     }
 
@@ -206,22 +206,20 @@ impl Series {
     /// The same with some labels left out, and what then has the same labels added up.
     #[must_use]
     pub fn without_labels(&self, left_out: &[&str]) -> Self {
-        let mut fewer = Self {
-            samples: Vec::new(),
-            ..self.clone()
-        };
-        let mut places: HashMap<(Name, Labels), usize> = HashMap::new();
-        for sample in &self.samples {
-            let mut sample = sample.clone();
+        let mut fewer = self.clone();
+        for sample in &mut fewer.samples {
             sample
                 .labels
                 .retain(|(name, _)| !left_out.contains(&&**name));
-            let place = *places.entry(sample.key()).or_insert(fewer.samples.len());
-            match fewer.samples.get_mut(place) {
-                Some(there) => there.add(&sample),
-                None => fewer.samples.push(sample),
-            }
         }
+        fewer.sort();
+        fewer.samples.dedup_by(|later, kept| {
+            let same = later.key() == kept.key();
+            if same {
+                kept.add(later);
+            }
+            same
+        });
         fewer
     }
 }

@@ -28,7 +28,7 @@
 use crate::collect::series::{
     CALL_CANCELLED, CALL_DURATION, CALL_ERRORS, CALL_HITS, CALL_MISSES, DARK_DURATION, DARK_ERRORS,
     Distribution, FLAG_CALL_TIME, FLAG_CALLS, FLAG_REQUEST_DURATION, METRICS, Metric, Name,
-    REQUEST_DURATION, REQUEST_IO, REQUEST_OTHER, Sample, Series, Unit, Value,
+    REQUEST_DURATION, REQUEST_IO, REQUEST_OTHER, Sample, Unit, Value,
 };
 use crate::error::Error;
 use crate::flags;
@@ -175,14 +175,17 @@ pub(crate) fn own_name(text: &str) -> String {
 }
 
 /// Everything of one interval, in order of name.
-pub(crate) fn flatten(since: &Series, shape: &Shape) -> Vec<Flat> {
+pub(crate) fn flatten<'a>(
+    samples: impl IntoIterator<Item = &'a Sample>,
+    shape: &Shape,
+) -> Vec<Flat> {
     let mut groups = Groups {
         shape: *shape,
         timed: BTreeMap::new(),
         numbers: BTreeMap::new(),
         durations: BTreeMap::new(),
     };
-    for sample in &since.samples {
+    for sample in samples {
         groups.add(sample);
     }
     groups.flats()
@@ -237,13 +240,9 @@ struct Timed {
     other_ns: u64,
 }
 
-fn is_one_of(known: &str, metrics: &[&Metric]) -> bool {
-    metrics.iter().any(|metric| metric.name == known)
-}
-
 impl Groups {
     fn add(&mut self, sample: &Sample) {
-        let Name::Known(known) = &sample.name else {
+        let Name::Known(known) = sample.name else {
             return self.add_own(sample);
         };
         let by_call = [
@@ -253,15 +252,15 @@ impl Groups {
             &CALL_HITS,
             &CALL_MISSES,
         ];
-        if is_one_of(known, &[&REQUEST_DURATION, &REQUEST_IO, &REQUEST_OTHER]) {
+        if [&REQUEST_DURATION, &REQUEST_IO, &REQUEST_OTHER].contains(&known) {
             self.add_request(sample);
-        } else if is_one_of(known, &by_call) {
+        } else if by_call.contains(&known) {
             self.add_call(sample);
-        } else if is_one_of(known, &[&FLAG_REQUEST_DURATION]) {
+        } else if *known == FLAG_REQUEST_DURATION {
             let key = self.key("flag", sample, &["flag", "variant"]);
             let timed = self.timed.entry(key).or_default();
             timed.add_duration(sample, &FLAG_REQUEST_DURATION);
-        } else if is_one_of(known, &[&DARK_DURATION, &DARK_ERRORS]) {
+        } else if [&DARK_DURATION, &DARK_ERRORS].contains(&known) {
             let key = self.key("dark", sample, &["flag"]);
             self.timed.entry(key).or_default().add_dark(sample);
         } else {
@@ -352,13 +351,10 @@ impl Groups {
         }
     }
 
-    fn add_plain(&mut self, known: &'static str, sample: &Sample) {
-        let labels: Vec<&str> = sample.labels.iter().map(|(name, _)| &**name).collect();
-        let name = match known {
-            known if known == FLAG_CALLS.name || known == FLAG_CALL_TIME.name => "flag",
-            known => known,
-        };
-        let mut key = self.key(name, sample, &labels);
+    fn add_plain(&mut self, known: &'static Metric, sample: &Sample) {
+        let is_of_flag = [&FLAG_CALLS, &FLAG_CALL_TIME].contains(&known);
+        let name = if is_of_flag { "flag" } else { known.name };
+        let mut key = self.key(name, sample, known.labels);
         let unit = match (sample.unit(), &sample.value) {
             (Unit::Count, _) => FlatUnit::Count,
             (Unit::Bytes, _) => FlatUnit::Bytes,
@@ -371,7 +367,7 @@ impl Groups {
             Value::Gauge { value, .. } => (*value, false),
             Value::Distribution(_) => return,
         };
-        if known == FLAG_CALLS.name {
+        if *known == FLAG_CALLS {
             key.name.push_str(".calls");
         } else if unit == FlatUnit::Milliseconds {
             key.name.push_str(".time");
@@ -485,7 +481,7 @@ impl Timed {
                 *self.errors.get_or_insert(0) += errors;
                 *self.aborted.get_or_insert(0) += aborted;
             }
-            Value::Counter(time_ns) if sample.name == Name::Known(REQUEST_IO.name) => {
+            Value::Counter(time_ns) if sample.name == Name::Known(&REQUEST_IO) => {
                 *self.io_ns.get_or_insert(0) += time_ns;
             }
             Value::Counter(time_ns) => self.other_ns += time_ns,
@@ -499,10 +495,12 @@ impl Timed {
             self.errors.get_or_insert(0);
             return self.add_duration(sample, &CALL_DURATION);
         };
-        match sample.name.as_str() {
-            name if name == CALL_ERRORS.name => *self.errors.get_or_insert(0) += count,
-            name if name == CALL_CANCELLED.name => *self.cancelled.get_or_insert(0) += count,
-            name if name == CALL_HITS.name => self.hits += count,
+        match sample.name {
+            Name::Known(known) if *known == CALL_ERRORS => *self.errors.get_or_insert(0) += count,
+            Name::Known(known) if *known == CALL_CANCELLED => {
+                *self.cancelled.get_or_insert(0) += count;
+            }
+            Name::Known(known) if *known == CALL_HITS => self.hits += count,
             _ => self.misses += count,
         }
     }
@@ -617,7 +615,7 @@ fn statistics(duration: &Distribution) -> impl Iterator<Item = (&'static str, u6
 }
 
 /// A bound as a part of a name: `5ms`, `2500ms`, `100us`.
-fn bound(bound_ns: u64) -> String {
+pub(crate) fn bound(bound_ns: u64) -> String {
     if bound_ns.is_multiple_of(1_000_000) {
         format!("{}ms", bound_ns / 1_000_000)
     } else {

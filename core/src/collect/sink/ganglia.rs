@@ -234,7 +234,7 @@ impl MetricSink for Sender {
     fn encode(&mut self, parcel: &Parcel) -> Vec<Packet> {
         match parcel {
             Parcel::Report(report) => self.encoder.encode(report),
-            Parcel::Event(_) | Parcel::Kept(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -277,7 +277,7 @@ impl Encoder {
         };
         let took = report.took().unwrap_or(report.interval);
         let mut packets = Vec::new();
-        for flat in flatten(&report.since_of_all(), &shape) {
+        for flat in flatten(report.since_of_all(), &shape) {
             let Some((value, units)) = value(&flat, took) else {
                 continue;
             };

@@ -307,7 +307,7 @@ impl Graphite {
             Parcel::Report(report) if self.tags => self.add_tagged(report, &mut lines),
             Parcel::Report(report) => self.add_named(report, &mut lines),
             Parcel::Event(event) => self.add_event(event, &mut lines),
-            Parcel::Kept(_) => {}
+            _ => {}
         }
         lines.into_packets()
     }
@@ -328,7 +328,7 @@ impl Graphite {
         if let Some(worker) = &origin.worker {
             let _ = write!(beginning, "{}.", part(worker));
         }
-        for flat in flatten(&report.since_of_all(), &self.shape(Style::Names)) {
+        for flat in flatten(report.since_of_all(), &self.shape(Style::Names)) {
             add_line(&beginning, &flat, "", report.at, lines);
         }
     }
@@ -336,7 +336,7 @@ impl Graphite {
     fn add_tagged(&self, report: &Report, lines: &mut Lines) {
         let beginning = format!("{}.", self.prefix);
         for series in &report.since {
-            for flat in flatten(series, &self.shape(Style::Tags(tag_value))) {
+            for flat in flatten(&series.samples, &self.shape(Style::Tags(tag_value))) {
                 let tags = tags(&flat.tags, &report.origin, series.version.as_deref());
                 add_line(&beginning, &flat, &tags, report.at, lines);
             }

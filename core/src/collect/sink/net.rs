@@ -87,7 +87,7 @@ impl<S: AsFd> Drop for Ours<S> {
 }
 
 /// A name that is looked up now and then. The last answer holds where there is no new one.
-struct Name {
+pub(crate) struct Name {
     text: String,
     addresses: Vec<SocketAddr>,
     /// When it was looked up last, with whatever result.
@@ -99,7 +99,7 @@ struct Name {
 }
 
 impl Name {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self {
             text: text.to_owned(),
             addresses: Vec::new(),
@@ -120,8 +120,12 @@ impl Name {
         }
     }
 
-    /// Where it leads.
-    fn addresses(&mut self, may_wait: bool) -> Result<&[SocketAddr], Unsent> {
+    /// Where it leads. May take as long as the system's resolver does.
+    pub(crate) fn addresses(&mut self) -> Result<&[SocketAddr], Unsent> {
+        self.look(true)
+    }
+
+    fn look(&mut self, may_wait: bool) -> Result<&[SocketAddr], Unsent> {
         if self.is_due(may_wait) {
             self.look_up();
         }
@@ -141,12 +145,17 @@ impl Name {
         self.is_doubtful = false;
     }
 
+    /// It may lead elsewhere by now: one of the next looks finds out.
+    pub(crate) fn forget(&mut self) {
+        self.is_doubtful = true;
+    }
+
     fn failed(&self, why: &str) -> Unsent {
         Unsent::Later(format!("{}: {why}", self.text))
     }
 }
 
-fn said(error: &io::Error) -> String {
+pub(crate) fn said(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         _ => error.to_string(),
@@ -179,7 +188,7 @@ impl Tcp {
 
     fn connect(&mut self, deadline: Instant) -> Result<Ours<TcpStream>, Unsent> {
         let mut last = None;
-        let addresses = self.name.addresses(true)?.to_vec();
+        let addresses = self.name.addresses()?.to_vec();
         for (number, address) in addresses.iter().enumerate() {
             // One that does not answer leaves time for the others.
             let others = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
@@ -189,8 +198,7 @@ impl Tcp {
                 Err(error) => last = Some(said(&error)),
             }
         }
-        // It may have moved.
-        self.name.is_doubtful = true;
+        self.name.forget();
         let why = last.unwrap_or_else(|| "no answer in time".to_owned());
         Err(self.name.failed(&why))
     }
@@ -305,13 +313,13 @@ impl Udp {
         within: Duration,
     ) -> Result<(), Unsent> {
         let why = format!("{}: {}", self.name.text, said(error));
-        self.name.is_doubtful = true;
+        self.name.forget();
         if error.kind() == io::ErrorKind::ConnectionRefused
             && let Some(socket) = &self.socket
             && let Ok(socket) = socket.get()
             && send_one(socket, bytes, within).is_ok()
         {
-            return Err(Unsent::Earlier(why));
+            return Err(Unsent::Partly(0, why));
         }
         self.socket = None;
         Err(Unsent::Never(why))
@@ -329,7 +337,7 @@ impl Udp {
     }
 
     fn open(&mut self, may_wait: bool) -> Result<Ours<UdpSocket>, Unsent> {
-        let address = self.name.addresses(may_wait)?.first().copied();
+        let address = self.name.look(may_wait)?.first().copied();
         let address = address.ok_or_else(|| self.name.failed("the name leads nowhere"))?;
         let any: IpAddr = match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

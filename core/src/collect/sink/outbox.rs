@@ -71,8 +71,14 @@ impl Fate {
         }
     }
 
-    fn count_sent(&self, points: u64) {
-        self.sent.fetch_add(points, Ordering::Relaxed);
+    /// A packet is done with: so many of its points were refused, and the rest was sent.
+    fn settle(&self, points: u64, refused: u64, why: Option<&str>) {
+        let refused = refused.min(points);
+        self.sent.fetch_add(points - refused, Ordering::Relaxed);
+        self.drop_points(refused);
+        if let Some(why) = why {
+            self.count_failure(why);
+        }
     }
 
     fn drop_points(&self, points: u64) {
@@ -179,14 +185,10 @@ impl Drop for Outbox {
 fn send_here(sink: &mut dyn MetricSink, parcel: &Parcel, fate: &Fate) {
     for packet in encode(sink, parcel, fate) {
         match sink.send(&packet, Duration::ZERO) {
-            Ok(()) => fate.count_sent(packet.points),
-            Err(Unsent::Earlier(why)) => {
-                fate.count_failure(&why);
-                fate.count_sent(packet.points);
-            }
+            Ok(()) => fate.settle(packet.points, 0, None),
+            Err(Unsent::Partly(refused, why)) => fate.settle(packet.points, refused, Some(&why)),
             Err(Unsent::Later(why) | Unsent::Never(why)) => {
-                fate.count_failure(&why);
-                fate.drop_points(packet.points);
+                fate.settle(packet.points, packet.points, Some(&why));
             }
         }
     }
@@ -297,18 +299,20 @@ impl<'a> Runner<'a> {
             let sent = catch_unwind(AssertUnwindSafe(|| sink.send(packet, SEND_WITHIN)));
             let sent =
                 sent.unwrap_or_else(|_| Err(Unsent::Never("a panic while it was sent".to_owned())));
-            if let Err(Unsent::Earlier(why)) = &sent {
-                self.fate.count_failure(why);
-            }
+            let points = packet.points;
             match sent {
-                Ok(()) | Err(Unsent::Earlier(_)) => {
-                    self.fate.count_sent(packet.points);
+                Ok(()) => {
                     self.pause = Pause::default();
+                    self.fate.settle(points, 0, None);
+                    self.pop();
+                }
+                Err(Unsent::Partly(refused, why)) => {
+                    self.pause = Pause::default();
+                    self.fate.settle(points, refused, Some(&why));
                     self.pop();
                 }
                 Err(Unsent::Never(why)) => {
-                    self.fate.count_failure(&why);
-                    self.fate.drop_points(packet.points);
+                    self.fate.settle(points, points, Some(&why));
                     self.pop();
                 }
                 Err(Unsent::Later(why)) => {

@@ -2,7 +2,7 @@
 
 use crate::collect::Event;
 use crate::collect::kept::Kept;
-use crate::collect::series::Series;
+use crate::collect::series::{Sample, Series};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,13 +38,9 @@ impl Report {
         (process.since != 0 && took != 0).then(|| Duration::from_nanos(took))
     }
 
-    /// What was counted in the interval, all versions together: for sinks that know no labels.
-    pub(crate) fn since_of_all(&self) -> Series {
-        let mut all = Series::default();
-        for series in &self.since {
-            all.add(series);
-        }
-        all
+    /// What was counted in the interval, whatever the version.
+    pub(crate) fn since_of_all(&self) -> impl Iterator<Item = &Sample> {
+        self.since.iter().flat_map(|series| &series.samples)
     }
 }
 
@@ -73,8 +69,9 @@ pub(crate) enum Unsent {
     Later(String),
     /// It will never take this one.
     Never(String),
-    /// This one was sent. One before it was not taken, as is heard only now: datagrams are like that.
-    Earlier(String),
+    /// It took this one, but for so many of its points, which it will never take; or there is
+    /// something to say of it.
+    Partly(u64, String),
 }
 
 /// Encodes and sends, on the sink's own thread. Encoding looks at nothing but what it is given, so

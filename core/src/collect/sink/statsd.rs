@@ -353,7 +353,7 @@ impl Statsd {
             (Parcel::Event(event), StatsdDialect::Dogstatsd) => {
                 dogstatsd::add_event(self, event, &mut lines);
             }
-            (Parcel::Kept(_), _) => {}
+            _ => {}
         }
         lines.into_packets()
     }

@@ -1,4 +1,4 @@
-use super::super::testing::{durations, gauge, known, own, report, report_by_chance, timed, tries};
+use super::super::testing::{durations, gauge, known, own, report_by_chance, timed, tries};
 use super::*;
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ const TAGS: Style = Style::Tags(as_is);
 
 /// `NAME;TAG=VALUE NUMBER`, a line each.
 fn lines(samples: Vec<Sample>, shape: &Shape) -> Vec<String> {
-    let flats = flatten(&report(None, samples).since_of_all(), shape);
+    let flats = flatten(&samples, shape);
     let line = |flat: Flat| {
         let tags = flat
             .tags
@@ -368,7 +368,7 @@ proptest! {
     ) {
         let style = if tagged { Style::Tags(as_is) } else { Style::Names };
         let shape = Shape { style, buckets, whole: whole && !tagged, calls_by_route, says_count };
-        let flats = flatten(&report.since_of_all(), &shape);
+        let flats = flatten(report.since_of_all(), &shape);
         for flat in &flats {
             for part in flat.name.split('.') {
                 prop_assert!((1..=MAX_PART).contains(&part.len()), "{flat:?}");
@@ -384,15 +384,14 @@ proptest! {
 
     #[test]
     fn requests_of_all_routes_are_the_sum_of_those_of_each(report in report_by_chance()) {
-        let since = report.since_of_all();
-        let wanted = since.samples.iter().filter(|sample| sample.name.as_str() == "request.duration");
+        let wanted = report.since_of_all().filter(|sample| sample.name.as_str() == "request.duration");
         let wanted: u64 = wanted
             .map(|sample| match (&sample.value, sample.label("kind")) {
                 (Value::Distribution(duration), "web") => duration.count,
                 _ => 0,
             })
             .sum();
-        let flats = flatten(&since, &SHAPE);
+        let flats = flatten(report.since_of_all(), &SHAPE);
         let counts = |is: &dyn Fn(&str) -> bool| -> f64 {
             let flats = flats.iter().filter(|flat| is(&flat.name));
             flats.map(|flat| match flat.value { FlatValue::Count(count) => count, _ => 0.0 }).sum()

@@ -113,7 +113,7 @@ impl Writer<'_> {
                 tags.push((label, tag_value(value)));
             }
             let known = match &sample.name {
-                Name::Known(name) => (*name).to_owned(),
+                Name::Known(metric) => metric.name.to_owned(),
                 Name::Own(name) => own_name(name),
             };
             match &sample.value {
@@ -135,7 +135,7 @@ impl Writer<'_> {
             calls_by_route: self.options.calls_by_route,
             says_count: false,
         };
-        for mut flat in flatten(series, &shape) {
+        for mut flat in flatten(&series.samples, &shape) {
             flat.tags
                 .iter_mut()
                 .for_each(|(label, _)| begin_with_letter(label));

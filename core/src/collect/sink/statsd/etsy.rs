@@ -21,7 +21,7 @@ pub(super) fn add_report(options: &Statsd, report: &Report, lines: &mut Lines) {
     if let Some(worker) = &report.origin.worker {
         let _ = write!(of_machine, ".{}", part(worker));
     }
-    for flat in flatten(&report.since_of_all(), &shape) {
+    for flat in flatten(report.since_of_all(), &shape) {
         let name = &flat.name;
         match flat.value {
             FlatValue::Count(count) => {
