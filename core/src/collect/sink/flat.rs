@@ -11,7 +11,7 @@
 //! | `flag.FLAG.VARIANT.…` | requests by what a flag was in them: `count`, `mean` and so on |
 //! | `flag.FLAG.VARIANT.CATEGORY.calls`, `.time` | their calls; milliseconds |
 //! | `dark.FLAG.…` | dark work: `count`, `errors`, `mean` and so on |
-//! | other names of [`METRICS`](crate::collect::series::METRICS) | as they are, with the values of their labels behind them; gauges of time in seconds |
+//! | other names of [`METRICS`] | as they are, with the values of their labels behind them; gauges of time in seconds |
 //! | the application's own | as they are, with the values of their labels behind them: a counter what was counted in the interval, a timing `count`, `mean` and so on. `own.` stands before those that begin as one of the names above does |
 //!
 //! Of a route, a flag or any other label the characters that are no letter, digit, `-` or `_` become
@@ -34,6 +34,7 @@ use crate::error::Error;
 use crate::flags;
 use crate::text::cut_str;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A longer part of a name is cut.
 const MAX_PART: usize = 64;
@@ -71,7 +72,9 @@ pub(crate) type Tags = Vec<(String, String)>;
 pub(crate) struct Flat {
     /// Parts of letters, digits, `-` and `_`, with dots between.
     pub(crate) name: String,
-    pub(crate) tags: Tags,
+    pub(crate) tags: Arc<Tags>,
+    /// One more tag, `le`: how many took at most so many nanoseconds.
+    pub(crate) le: Option<u64>,
     pub(crate) value: FlatValue,
     pub(crate) unit: FlatUnit,
 }
@@ -182,8 +185,8 @@ pub(crate) fn flatten<'a>(
     let mut groups = Groups {
         shape: *shape,
         timed: BTreeMap::new(),
-        numbers: BTreeMap::new(),
-        durations: BTreeMap::new(),
+        numbers: Vec::new(),
+        durations: Vec::new(),
     };
     for sample in samples {
         groups.add(sample);
@@ -194,7 +197,8 @@ pub(crate) fn flatten<'a>(
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     name: String,
-    tags: Tags,
+    tags: Arc<Tags>,
+    le: Option<u64>,
 }
 
 /// What has the same name together.
@@ -202,8 +206,8 @@ struct Groups {
     shape: Shape,
     /// Of requests, calls, flags, dark work and own timings: by what stands before the last part.
     timed: BTreeMap<Key, Timed>,
-    numbers: BTreeMap<Key, Number>,
-    durations: BTreeMap<Key, Distribution>,
+    numbers: Vec<(Key, Number)>,
+    durations: Vec<(Key, Distribution)>,
 }
 
 struct Number {
@@ -270,10 +274,7 @@ impl Groups {
 
     /// A name with some labels of a sample, in its style.
     fn key(&self, name: &str, sample: &Sample, labels: &[&str]) -> Key {
-        let mut key = Key {
-            name: name.to_owned(),
-            tags: Vec::new(),
-        };
+        let (mut name, mut tags) = (name.to_owned(), Tags::new());
         for label in labels {
             let value = sample.label(label);
             match self.shape.style {
@@ -283,15 +284,14 @@ impl Groups {
                     } else {
                         part(value)
                     };
-                    key.name.push('.');
-                    key.name.push_str(&part);
+                    name.push('.');
+                    name.push_str(&part);
                 }
                 Style::Tags(_) if value.is_empty() => {}
-                Style::Tags(safe) => key.tags.push(((*label).to_owned(), safe(value))),
+                Style::Tags(safe) => tags.push(((*label).to_owned(), safe(value))),
             }
         }
-        key.tags.sort();
-        key
+        Key::new(name, tags)
     }
 
     fn add_request(&mut self, sample: &Sample) {
@@ -301,10 +301,7 @@ impl Groups {
                     "web" => "request".to_owned(),
                     other => part(other),
                 };
-                let all = Key {
-                    name: format!("{kind}.{ALL}"),
-                    tags: Vec::new(),
-                };
+                let all = Key::new(format!("{kind}.{ALL}"), Tags::new());
                 [self.key(&kind, sample, &["route"]), all]
             }
             Style::Tags(_) => [
@@ -378,30 +375,25 @@ impl Groups {
     }
 
     fn add_own(&mut self, sample: &Sample) {
-        let mut key = Key {
-            name: own_name(sample.name.as_str()),
-            tags: Vec::new(),
-        };
+        let (mut name, mut tags) = (own_name(sample.name.as_str()), Tags::new());
         for (label, value) in &sample.labels {
             match self.shape.style {
                 Style::Names => {
-                    key.name.push('.');
-                    key.name.push_str(&part(value));
+                    name.push('.');
+                    name.push_str(&part(value));
                 }
-                Style::Tags(safe) => key.tags.push((own_label(label, &key.tags), safe(value))),
+                Style::Tags(safe) => tags.push((own_label(label, &tags), safe(value))),
             }
         }
-        key.tags.sort();
+        if self.shape.says_count && matches!(sample.value, Value::Counter(_)) {
+            name.push_str(".count");
+        }
+        let key = Key::new(name, tags);
         match &sample.value {
             Value::Distribution(duration) => {
                 self.timed.entry(key).or_default().duration.add(duration);
             }
-            Value::Counter(count) => {
-                if self.shape.says_count {
-                    key.name.push_str(".count");
-                }
-                self.add_count(key, *count as f64, FlatUnit::Count);
-            }
+            Value::Counter(count) => self.add_count(key, *count as f64, FlatUnit::Count),
             Value::Gauge { value, .. } => self.add_level(key, *value, FlatUnit::Count),
         }
     }
@@ -415,38 +407,42 @@ impl Groups {
     }
 
     fn add_number(&mut self, key: Key, value: f64, is_count: bool, unit: FlatUnit) {
-        let new = Number {
-            value: 0.0,
+        let number = Number {
+            value,
             is_count,
             unit,
         };
-        self.numbers.entry(key).or_insert(new).value += value;
+        self.numbers.push((key, number));
     }
 
     fn flats(mut self) -> Vec<Flat> {
         for (key, timed) in std::mem::take(&mut self.timed) {
             timed.add_numbers(&key, &mut self);
         }
-        let flat = |key: Key, value, unit| Flat {
-            name: key.name,
-            tags: key.tags,
-            value,
-            unit,
-        };
+        self.numbers.sort_by(|a, b| a.0.cmp(&b.0));
+        // What has the same name is added up.
+        self.numbers.dedup_by(|(later, more), (kept, number)| {
+            let same = later == kept;
+            if same {
+                number.value += more.value;
+            }
+            same
+        });
         let numbers = self.numbers.into_iter().map(|(key, number)| {
             let value = if number.is_count {
                 FlatValue::Count(number.value)
             } else {
                 FlatValue::Level(number.value)
             };
-            flat(key, value, number.unit)
+            key.flat(value, number.unit)
         });
         let durations = self.durations.into_iter().map(|(key, durations)| {
-            let durations = FlatValue::Durations(durations);
-            flat(key, durations, FlatUnit::Milliseconds)
+            key.flat(FlatValue::Durations(durations), FlatUnit::Milliseconds)
         });
         let mut flats: Vec<Flat> = numbers.chain(durations).collect();
-        flats.sort_by(|a, b| (&a.name, &a.tags).cmp(&(&b.name, &b.tags)));
+        if self.shape.whole {
+            flats.sort_by(|a, b| (&a.name, &a.tags).cmp(&(&b.name, &b.tags)));
+        }
         flats
     }
 }
@@ -539,7 +535,7 @@ impl Timed {
                 level(last, in_ms(value_ns), FlatUnit::Milliseconds);
             }
         } else if requests != 0 {
-            groups.durations.insert(key.clone(), self.duration.clone());
+            groups.durations.push((key.clone(), self.duration.clone()));
         }
     }
 
@@ -575,15 +571,12 @@ impl Timed {
             return;
         }
         for bound_ns in self.bounds_ns {
-            let bound = bound(*bound_ns);
             let key = match groups.shape.style {
-                Style::Names => key.with(&format!("le.{bound}")),
-                Style::Tags(_) => {
-                    let mut key = key.with("bucket");
-                    key.tags.push(("le".to_owned(), bound));
-                    key.tags.sort();
-                    key
-                }
+                Style::Names => key.with(&format!("le.{}", bound(*bound_ns))),
+                Style::Tags(_) => Key {
+                    le: Some(*bound_ns),
+                    ..key.with("bucket")
+                },
             };
             let count = self.duration.at_most(*bound_ns) as f64;
             groups.add_count(key, count, FlatUnit::Count);
@@ -592,10 +585,32 @@ impl Timed {
 }
 
 impl Key {
-    fn with(&self, last: &str) -> Self {
+    fn new(name: String, mut tags: Tags) -> Self {
+        tags.sort();
         Self {
-            name: format!("{}.{last}", self.name),
-            tags: self.tags.clone(),
+            name,
+            tags: Arc::new(tags),
+            le: None,
+        }
+    }
+
+    fn with(&self, last: &str) -> Self {
+        let mut name = String::with_capacity(self.name.len() + 1 + last.len());
+        name.extend([self.name.as_str(), ".", last]);
+        Self {
+            name,
+            tags: Arc::clone(&self.tags),
+            le: None,
+        }
+    }
+
+    fn flat(self, value: FlatValue, unit: FlatUnit) -> Flat {
+        Flat {
+            name: self.name,
+            tags: self.tags,
+            le: self.le,
+            value,
+            unit,
         }
     }
 }

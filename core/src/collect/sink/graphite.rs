@@ -67,13 +67,15 @@
 
 use super::destination::{Destination, SinkConfig, Wants, check_interval};
 use super::flat::{
-    Flat, FlatValue, MAX_PREFIX, Shape, Style, Tags, check_prefix, cut_name, flatten, number, part,
+    Flat, FlatValue, MAX_PREFIX, Shape, Style, Tags, bound, check_prefix, cut_name, flatten,
+    number, part,
 };
 use super::lines::{DATAGRAM, Lines, check_size};
 use super::net::{Tcp, Udp, check_address};
 use super::parcel::{MetricSink, Origin, Packet, Parcel, Report, Unsent};
 use crate::collect::Event;
 use crate::error::Error;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -336,9 +338,14 @@ impl Graphite {
     fn add_tagged(&self, report: &Report, lines: &mut Lines) {
         let beginning = format!("{}.", self.prefix);
         for series in &report.since {
-            for flat in flatten(&series.samples, &self.shape(Style::Tags(tag_value))) {
-                let tags = tags(&flat.tags, &report.origin, series.version.as_deref());
-                add_line(&beginning, &flat, &tags, report.at, lines);
+            let flats = flatten(&series.samples, &self.shape(Style::Tags(tag_value)));
+            // A dozen numbers have the same tags, which are written once.
+            let mut written: HashMap<*const Tags, String> = HashMap::new();
+            for flat in &flats {
+                let tags = written
+                    .entry(Arc::as_ptr(&flat.tags))
+                    .or_insert_with(|| tags(&flat.tags, &report.origin, series.version.as_deref()));
+                add_line(&beginning, flat, tags, report.at, lines);
             }
         }
     }
@@ -356,11 +363,14 @@ fn add_line(beginning: &str, flat: &Flat, tags: &str, at: u64, lines: &mut Lines
     };
     if let Some(value) = number(value) {
         let (name, at) = (&flat.name, at / 1_000_000_000);
-        lines.push(&format!("{beginning}{name}{tags} {value} {at}\n"), 1);
+        let le = flat.le.map(|le| format!(";le={}", bound(le)));
+        let le = le.unwrap_or_default();
+        lines.push(&format!("{beginning}{name}{tags}{le} {value} {at}\n"), 1);
     }
 }
 
-/// A series' tags with those that say who reports, in the order in which carbon puts them.
+/// A series' tags with those that say who reports, in the order in which carbon puts them. It does so
+/// itself, so one more can stand behind.
 fn tags(of_series: &Tags, origin: &Origin, version: Option<&str>) -> String {
     let ours = [
         ("host", Some(&*origin.host)),

@@ -5,8 +5,6 @@ use super::parcel::{Packet, Unsent};
 /// A datagram that no network has to take apart: what Ethernet carries, less the headers of IPv6, of
 /// UDP and of a tunnel.
 pub(crate) const DATAGRAM: usize = 1_432;
-/// No datagram is longer.
-pub(crate) const LONGEST_DATAGRAM: usize = 65_507;
 
 /// Lines that become packets.
 pub(crate) struct Lines {

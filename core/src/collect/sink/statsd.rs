@@ -51,10 +51,23 @@
 //!
 //! With [gauges](StatsdTimings::Gauges) it gets each machine's own `mean`, `p50`, `p95`, `p99`, `max`, and
 //! counts by duration, which can be added up.
+//!
+//! What 50 busy routes, calls of 20 categories and 300 counters come to in each interval, in datagrams
+//! of 1,432 bytes:
+//!
+//! | | etsy | dogstatsd |
+//! | --- | --- | --- |
+//! | samples, at most 100 | 331 | 97 |
+//! | samples, at most 20 | 77 | |
+//! | samples, calls by route as well | | 744 |
+//! | gauges | 60 | 104 |
+//! | gauges without buckets | 28 | |
+//!
+//! They are sent at no more than 1,600 a second, since a reader has room for some 90 until it reads on.
 
 use super::destination::{Destination, SinkConfig, Wants, check_interval};
 use super::flat::{MAX_PREFIX, check_prefix};
-use super::lines::{DATAGRAM, LONGEST_DATAGRAM, Lines, check_size};
+use super::lines::{DATAGRAM, Lines, check_size};
 use super::net::{Udp, check_address};
 use super::parcel::{MetricSink, Packet, Parcel, Unsent};
 use crate::error::Error;
@@ -65,6 +78,9 @@ use std::time::Duration;
 mod dogstatsd;
 mod etsy;
 mod samples;
+
+/// No datagram is longer.
+const LONGEST_DATAGRAM: usize = 65_507;
 
 /// What a StatsD server understands.
 #[non_exhaustive]

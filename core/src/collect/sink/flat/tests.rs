@@ -24,7 +24,8 @@ fn lines(samples: Vec<Sample>, shape: &Shape) -> Vec<String> {
             .tags
             .iter()
             .map(|(name, value)| format!(";{name}={value}"));
-        let tags: String = tags.collect();
+        let le = flat.le.map(|le| format!(";le={}", bound(le)));
+        let tags: String = tags.chain(le).collect();
         let value = match flat.value {
             FlatValue::Count(count) => format!("{count} counted"),
             FlatValue::Level(level) => format!("{level}"),
@@ -188,7 +189,7 @@ fn where_there_are_labels_nothing_is_told_twice() {
             "request.p99;kind=web;route=/listing/{id} 30",
         ]
     );
-    let bucket = "request.bucket;kind=web;le=25ms;route=/listing/{id} 4 counted".to_owned();
+    let bucket = "request.bucket;kind=web;route=/listing/{id};le=25ms 4 counted".to_owned();
     assert!(all.contains(&bucket), "{all:?}");
     assert!(
         all.iter()
@@ -378,7 +379,7 @@ proptest! {
             prop_assert!(tagged || flat.tags.is_empty());
             prop_assert!(flat.tags.is_sorted_by(|a, b| a.0 < b.0), "{flat:?}");
         }
-        let keys: Vec<_> = flats.iter().map(|flat| (&flat.name, &flat.tags)).collect();
+        let keys: Vec<_> = flats.iter().map(|flat| (&flat.name, &flat.tags, flat.le)).collect();
         prop_assert!(keys.is_sorted_by(|a, b| a < b || shape.whole && a == b));
     }
 

@@ -225,7 +225,9 @@ fn read(line: &str) -> (String, BTreeMap<String, String>, f64) {
             tags.insert(tag.to_owned(), value.to_owned()).is_none(),
             "{line:?}"
         );
-        written.push(format!(";{part}"));
+        if tag != "le" {
+            written.push(format!(";{part}"));
+        }
     }
     assert!(written.is_sorted(), "{line:?}");
     (name.to_owned(), tags, value)

@@ -5,7 +5,8 @@ use super::{Statsd, StatsdTimings};
 use crate::collect::Event;
 use crate::collect::series::{self, Distribution, Name, Series, Unit, Value};
 use crate::collect::sink::flat::{
-    FlatValue, Shape, Style, Tags, cut_name, flatten, in_ms, number, own_label, own_name, part,
+    FlatValue, Shape, Style, Tags, bound, cut_name, flatten, in_ms, number, own_label, own_name,
+    part,
 };
 use crate::collect::sink::lines::Lines;
 use crate::collect::sink::parcel::Report;
@@ -135,13 +136,16 @@ impl Writer<'_> {
             calls_by_route: self.options.calls_by_route,
             says_count: false,
         };
-        for mut flat in flatten(&series.samples, &shape) {
-            flat.tags
-                .iter_mut()
+        for flat in flatten(&series.samples, &shape) {
+            let mut tags = Tags::clone(&flat.tags);
+            if let Some(le) = flat.le {
+                tags.push(("le".to_owned(), bound(le)));
+            }
+            tags.iter_mut()
                 .for_each(|(label, _)| begin_with_letter(label));
             match flat.value {
-                FlatValue::Count(count) => self.add_count(&flat.name, flat.tags, count),
-                FlatValue::Level(level) => self.add_gauge(&flat.name, flat.tags, level),
+                FlatValue::Count(count) => self.add_count(&flat.name, tags, count),
+                FlatValue::Level(level) => self.add_gauge(&flat.name, tags, level),
                 FlatValue::Durations(_) => {}
             }
         }
