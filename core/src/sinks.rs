@@ -4,5 +4,9 @@
 //! sent is listed in [`METRICS`](crate::collect::series::METRICS).
 
 pub use crate::collect::sink::destination::Destination;
+#[cfg(feature = "ganglia")]
+pub use crate::collect::sink::ganglia::Ganglia;
 #[cfg(feature = "graphite")]
 pub use crate::collect::sink::graphite::Graphite;
+#[cfg(feature = "statsd")]
+pub use crate::collect::sink::statsd::{Statsd, StatsdDialect, StatsdTimings};

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod command;
+pub mod metric_servers;
 pub mod panel;
 pub mod php;
 pub mod servers;

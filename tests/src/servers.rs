@@ -55,6 +55,21 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Stops it; what it left in its folder is still there.
+    #[must_use]
+    pub fn end(mut self) -> Folder {
+        std::mem::replace(&mut self._folder, Folder(PathBuf::new()))
+    }
+
+    /// Kills it: it has no time for anything more.
+    #[must_use]
+    pub fn kill(mut self) -> Folder {
+        drop(self.process.kill());
+        self.end()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let number = self.process.id().to_string();
@@ -324,42 +339,60 @@ pub const APACHE_ZONE: &str = "America/St_Johns";
 const APACHE_MODULES: &str = "/usr/lib/apache2/modules";
 
 /// Starts a server on a free port and waits until it listens.
-fn start(
+pub(crate) fn start(
     folder: Folder,
     stop: &'static str,
     command: impl Fn(&Folder, u16) -> Command,
 ) -> Option<Server> {
+    let mut folder = folder;
     // Nobody keeps a free port free: another process may be faster.
     for _ in 0..3 {
-        let port = free_port();
-        let log = std::fs::File::create(folder.path("log")).ok()?;
-        let errors = log.try_clone().ok()?;
-        let mut command = command(&folder, port);
-        let process = command
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            // Apache ends its whole group, which is not to be ours.
-            .process_group(0)
-            .spawn()
-            .ok()?;
-        let mut server = Server {
-            process,
-            stop,
-            port,
-            _folder: Folder(PathBuf::new()),
-        };
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline && matches!(server.process.try_wait(), Ok(None)) {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                server._folder = folder;
-                return Some(server);
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        match start_on(folder, free_port(), stop, &command) {
+            Ok(server) => return Some(server),
+            Err(back) => folder = back,
         }
     }
     let log = std::fs::read_to_string(folder.path("log")).unwrap_or_default();
     panic!("a server does not start:\n{log}");
+}
+
+/// Starts a server on this port and waits until it listens. Gives the folder back where it does not.
+pub(crate) fn start_on(
+    folder: Folder,
+    port: u16,
+    stop: &'static str,
+    command: impl Fn(&Folder, u16) -> Command,
+) -> Result<Server, Folder> {
+    let log = folder.path("log");
+    let log = std::fs::File::options().create(true).append(true).open(log);
+    let Ok((log, errors)) = log.and_then(|log| Ok((log.try_clone()?, log))) else {
+        return Err(folder);
+    };
+    let mut command = command(&folder, port);
+    let started = command
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        // Apache ends its whole group, which is not to be ours.
+        .process_group(0)
+        .spawn();
+    let Ok(process) = started else {
+        return Err(folder);
+    };
+    let mut server = Server {
+        process,
+        stop,
+        port,
+        _folder: folder,
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && matches!(server.process.try_wait(), Ok(None)) {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(server);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(server.end())
 }
 
 fn wait(what: &str, mut done: impl FnMut() -> bool) {
@@ -385,7 +418,7 @@ pub fn free_port() -> u16 {
 
 /// A program, as another user if named, that is ended by the system if this thread ends without
 /// having done so.
-fn dies_with_us(program: &Path, user: Option<&str>) -> Command {
+pub(crate) fn dies_with_us(program: &Path, user: Option<&str>) -> Command {
     let Some(setpriv) = find_program("setpriv") else {
         return Command::new(program);
     };
@@ -397,7 +430,7 @@ fn dies_with_us(program: &Path, user: Option<&str>) -> Command {
     command
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

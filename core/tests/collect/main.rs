@@ -4,6 +4,7 @@
 mod kept;
 mod own;
 mod processes;
+mod push;
 mod sums;
 
 use ioprofiler::collect::series::{Distribution, Sample, Series, Value};

@@ -26,6 +26,13 @@ pub(crate) trait SinkConfig: Send + Sync + std::fmt::Debug {
 
     fn wants(&self) -> Wants;
 
+    /// Whether a later value of an interval replaces an earlier one at the other end, as in storages
+    /// with one place for each interval. Its reports are then of whole intervals, and of one that has
+    /// not ended, where somebody flushes, all that was counted in it.
+    fn replaces(&self) -> bool {
+        false
+    }
+
     /// Whether it sends datagrams only, which take no time: it then also works in a profiler
     /// without threads.
     fn is_datagram(&self) -> bool;

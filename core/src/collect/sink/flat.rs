@@ -1,4 +1,4 @@
-//! Series for servers that know names and numbers, and no labels: Graphite, StatsD, Ganglia.
+//! Series as names and numbers, for servers that know no distributions: Graphite, StatsD, Ganglia.
 //!
 //! | name | is |
 //! | --- | --- |
@@ -7,26 +7,39 @@
 //! | `….mean`, `….p50`, `….p95`, `….p99`, `….max` | milliseconds, of what ended in the interval; left out where nothing did |
 //! | `….le.5ms` | how many took at most so long: what can be added up over machines. Percentiles cannot |
 //! | `….io`, `….other` | milliseconds of a request, on average, in which calls were going on, and in which none was |
-//! | `call.ROUTE.CATEGORY.…`, `call.all.CATEGORY.…` | calls: `count`, `errors`, `cancelled`, `time` (all together, in milliseconds), `mean` and so on, `hit_ratio` (0 to 1) |
-//! | `flag.FLAG.VARIANT.…` | requests by what a flag was in them |
-//! | `flag.FLAG.VARIANT.CATEGORY.calls`, `.time` | their calls |
+//! | `call.ROUTE.CATEGORY.…`, `call.all.CATEGORY.…` | calls, of jobs and commands too: `count`, `errors`, `cancelled`, `time` (all together, in milliseconds), `mean` and so on; of caches `hits`, `misses`, `hit_ratio` (0 to 1) |
+//! | `flag.FLAG.VARIANT.…` | requests by what a flag was in them: `count`, `mean` and so on |
+//! | `flag.FLAG.VARIANT.CATEGORY.calls`, `.time` | their calls; milliseconds |
 //! | `dark.FLAG.…` | dark work: `count`, `errors`, `mean` and so on |
-//! | other names of [`METRICS`](crate::collect::series::METRICS) | as they are, with their labels behind them |
-//! | the application's own | as they are, with their labels behind them: a counter what was counted in the interval, a timing `count`, `mean` and so on |
+//! | other names of [`METRICS`] | as they are, with the values of their labels behind them; gauges of time in seconds |
+//! | the application's own | as they are, with the values of their labels behind them: a counter what was counted in the interval, a timing `count`, `mean` and so on. `own.` stands before those that begin as one of the names above does |
 //!
 //! Of a route, a flag or any other label the characters that are no letter, digit, `-` or `_` become
-//! `_`, several in a row one, at the ends none: `/listing/{id}` is `listing_id`, `/` is `root`. What
-//! then has the same name is added up.
+//! `_`, several in a row one, at the ends none: `/listing/{id}` is `listing_id`, `/` is `root`; what
+//! is called `all` itself is `all_`. A part longer than 64 bytes is cut, with eight digits of its hash
+//! behind it. What then still has the same name is added up.
+//!
+//! For servers that know labels the names are `request.p95`, `call.count`, `flag.time` and so on, and
+//! `ROUTE`, `CATEGORY` and the others are labels. `request.count` then has all labels of
+//! `request.duration` (`kind`, `route`, `method`, `status`, `outcome`), so there are no `errors` and
+//! `aborted`; `request.bucket` and `call.bucket` have the label `le`; and since percentiles of
+//! all routes cannot be had from those of each, `request.all.p95` and its like have no `route`.
 
 use crate::collect::series::{
     CALL_CANCELLED, CALL_DURATION, CALL_ERRORS, CALL_HITS, CALL_MISSES, DARK_DURATION, DARK_ERRORS,
-    Distribution, FLAG_CALL_TIME, FLAG_CALLS, FLAG_REQUEST_DURATION, Metric, Name,
-    REQUEST_DURATION, REQUEST_IO, REQUEST_OTHER, Sample, Series, Unit, Value,
+    Distribution, FLAG_CALL_TIME, FLAG_CALLS, FLAG_REQUEST_DURATION, METRICS, Metric, Name,
+    REQUEST_DURATION, REQUEST_IO, REQUEST_OTHER, Sample, Unit, Value,
 };
+use crate::error::Error;
+use crate::flags;
+use crate::text::cut_str;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A longer part of a name is cut.
 const MAX_PART: usize = 64;
+/// What names begin with may usually not be longer.
+pub(crate) const MAX_PREFIX: usize = 128;
 /// Requests and calls of all routes.
 const ALL: &str = "all";
 
@@ -40,37 +53,68 @@ pub(crate) enum FlatUnit {
     Ratio,
 }
 
-impl FlatUnit {
-    /// As people write it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Milliseconds => "ms",
-            Self::Seconds => "s",
-            Self::Bytes => "bytes",
-            Self::Ratio => "ratio",
-        }
-    }
+/// What stands behind a name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum FlatValue {
+    /// Counted in the interval.
+    Count(f64),
+    /// As it is, or was on average.
+    Level(f64),
+    /// Durations that were counted in the interval.
+    Durations(Distribution),
 }
 
-/// One number.
+/// Names and values of labels, in the order of their names.
+pub(crate) type Tags = Vec<(String, String)>;
+
+/// One series.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Flat {
     /// Parts of letters, digits, `-` and `_`, with dots between.
     pub(crate) name: String,
-    pub(crate) value: f64,
+    pub(crate) tags: Arc<Tags>,
+    /// One more tag, `le`: how many took at most so many nanoseconds.
+    pub(crate) le: Option<u64>,
+    pub(crate) value: FlatValue,
     pub(crate) unit: FlatUnit,
-    /// Something that was counted in the interval; else something as it is, or was on average.
-    pub(crate) is_count: bool,
+}
+
+/// How labels are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    /// Into names.
+    Names,
+    /// As they are, their values made safe by this.
+    Tags(fn(&str) -> String),
+}
+
+/// What is made of series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) style: Style,
+    /// Counts by duration, too.
+    pub(crate) buckets: bool,
+    /// Durations as they are, instead of percentiles and buckets.
+    pub(crate) whole: bool,
+    /// Calls of each route, beside those of all.
+    pub(crate) calls_by_route: bool,
+    /// Whatever was counted has a name that says so at its end: `registrations.count`.
+    pub(crate) says_count: bool,
+}
+
+/// A name that is too long, cut, so that it still differs from others that begin as it does.
+pub(crate) fn cut_name(made: String, text: &str, most: usize) -> String {
+    if made.len() <= most {
+        return made;
+    }
+    let hash = flags::hash(text) >> 32;
+    format!("{}_{hash:08x}", cut_str(&made, most.saturating_sub(9)))
 }
 
 /// One part of a name.
 pub(crate) fn part(text: &str) -> String {
-    let mut part = String::with_capacity(text.len().min(MAX_PART));
+    let mut part = String::with_capacity(text.len());
     for character in text.chars() {
-        if part.len() >= MAX_PART {
-            break;
-        }
         if character.is_ascii_alphanumeric() || matches!(character, '-' | '_') {
             part.push(character);
         } else if !part.is_empty() && !part.ends_with('_') {
@@ -78,7 +122,18 @@ pub(crate) fn part(text: &str) -> String {
         }
     }
     part.truncate(part.trim_end_matches('_').len());
-    if part.is_empty() { "root" } else { &part }.to_owned()
+    if part.is_empty() {
+        return "root".to_owned();
+    }
+    cut_name(part, text, MAX_PART)
+}
+
+/// The part that is a route.
+fn route_part(text: &str) -> String {
+    match part(text) {
+        part if part == ALL => "all_".to_owned(),
+        part => part,
+    }
 }
 
 /// A name with dots: each part for itself. Empty parts are left out.
@@ -95,27 +150,89 @@ pub(crate) fn name(text: &str) -> String {
     }
 }
 
-/// Everything of one interval as numbers, in order of name.
-pub(crate) fn flatten(since: &Series, buckets: bool) -> Vec<Flat> {
-    let mut groups = Groups::default();
-    for sample in &since.samples {
+/// Whether names can begin with a text.
+pub(crate) fn check_prefix(sink: &str, prefix: &str, most: usize) -> Result<(), Error> {
+    let why = if prefix.len() > most {
+        format!("{} bytes are more than {most}", prefix.len())
+    } else if name(prefix) != prefix {
+        format!("{prefix:?} is not made of letters, digits, `-`, `_` and dots between")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(format!("{sink}.prefix: {why}")))
+}
+
+/// A name of the application's, which is none of the profiler's.
+pub(crate) fn own_name(text: &str) -> String {
+    let name = name(text);
+    let first = |name: &str| name.split('.').next().map(str::to_owned);
+    let begins = first(&name).unwrap_or_default();
+    let is_known = METRICS
+        .iter()
+        .any(|metric| first(metric.name).is_some_and(|known| known == begins));
+    if is_known || matches!(&*begins, "job" | "command" | "events" | "own") {
+        format!("own.{name}")
+    } else {
+        name
+    }
+}
+
+/// Everything of one interval, in order of name.
+pub(crate) fn flatten<'a>(
+    samples: impl IntoIterator<Item = &'a Sample>,
+    shape: &Shape,
+) -> Vec<Flat> {
+    let mut groups = Groups {
+        shape: *shape,
+        timed: BTreeMap::new(),
+        numbers: Vec::new(),
+        durations: Vec::new(),
+    };
+    for sample in samples {
         groups.add(sample);
     }
-    groups.flats(buckets)
+    groups.flats()
 }
 
-/// What the names of one family are made of.
-#[derive(Default)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    name: String,
+    tags: Arc<Tags>,
+    le: Option<u64>,
+}
+
+/// What has the same name together.
 struct Groups {
-    /// Of requests, calls, flags, dark work and own timings: what stands before the last part.
-    timed: BTreeMap<String, Timed>,
-    plain: BTreeMap<String, Plain>,
+    shape: Shape,
+    /// Of requests, calls, flags, dark work and own timings: by what stands before the last part.
+    timed: BTreeMap<Key, Timed>,
+    numbers: Vec<(Key, Number)>,
+    durations: Vec<(Key, Distribution)>,
 }
 
+struct Number {
+    value: f64,
+    is_count: bool,
+    unit: FlatUnit,
+}
+
+/// What is told of something timed: what can be had by adding others up is not told twice.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    All,
+    /// How many there were is told elsewhere, with more labels.
+    AllButCounts,
+    /// It is a sum, so only what cannot be added up.
+    Levels,
+}
+
+/// What was timed, and what else is known of it.
 #[derive(Default)]
 struct Timed {
     duration: Distribution,
     bounds_ns: &'static [u64],
+    told: Told,
     /// The sum of all durations is of interest.
     with_time: bool,
     errors: Option<u64>,
@@ -127,20 +244,11 @@ struct Timed {
     other_ns: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Plain {
-    value: f64,
-    unit: FlatUnit,
-    is_count: bool,
-}
-
 impl Groups {
     fn add(&mut self, sample: &Sample) {
-        let Name::Known(known) = &sample.name else {
+        let Name::Known(known) = sample.name else {
             return self.add_own(sample);
         };
-        let is = |metric: &Metric| metric == *known;
-        let by_route = [&REQUEST_DURATION, &REQUEST_IO, &REQUEST_OTHER];
         let by_call = [
             &CALL_DURATION,
             &CALL_ERRORS,
@@ -148,51 +256,102 @@ impl Groups {
             &CALL_HITS,
             &CALL_MISSES,
         ];
-        if by_route.into_iter().any(is) {
-            let kind = match sample.label("kind") {
-                "web" => "request",
-                other => other,
-            };
-            for route in [part(sample.label("route")), ALL.to_owned()] {
-                self.timed(format!("{kind}.{route}")).add_request(sample);
-            }
-        } else if by_call.into_iter().any(is) {
-            let category = part(sample.label("category"));
-            for route in [part(sample.label("route")), ALL.to_owned()] {
-                self.timed(format!("call.{route}.{category}"))
-                    .add_call(sample);
-            }
-        } else if is(&FLAG_REQUEST_DURATION) {
-            let (flag, variant) = (part(sample.label("flag")), part(sample.label("variant")));
-            self.timed(format!("flag.{flag}.{variant}"))
-                .add_duration(sample, &FLAG_REQUEST_DURATION);
-        } else if is(&DARK_DURATION) || is(&DARK_ERRORS) {
-            let flag = part(sample.label("flag"));
-            self.timed(format!("dark.{flag}")).add_dark(sample);
+        if [&REQUEST_DURATION, &REQUEST_IO, &REQUEST_OTHER].contains(&known) {
+            self.add_request(sample);
+        } else if by_call.contains(&known) {
+            self.add_call(sample);
+        } else if *known == FLAG_REQUEST_DURATION {
+            let key = self.key("flag", sample, &["flag", "variant"]);
+            let timed = self.timed.entry(key).or_default();
+            timed.add_duration(sample, &FLAG_REQUEST_DURATION);
+        } else if [&DARK_DURATION, &DARK_ERRORS].contains(&known) {
+            let key = self.key("dark", sample, &["flag"]);
+            self.timed.entry(key).or_default().add_dark(sample);
         } else {
-            self.add_plain(sample);
+            self.add_plain(known, sample);
         }
     }
 
-    fn timed(&mut self, name: String) -> &mut Timed {
-        self.timed.entry(name).or_default()
+    /// A name with some labels of a sample, in its style.
+    fn key(&self, name: &str, sample: &Sample, labels: &[&str]) -> Key {
+        let (mut name, mut tags) = (name.to_owned(), Tags::new());
+        for label in labels {
+            let value = sample.label(label);
+            match self.shape.style {
+                Style::Names => {
+                    let part = if *label == "route" {
+                        route_part(value)
+                    } else {
+                        part(value)
+                    };
+                    name.push('.');
+                    name.push_str(&part);
+                }
+                Style::Tags(_) if value.is_empty() => {}
+                Style::Tags(safe) => tags.push(((*label).to_owned(), safe(value))),
+            }
+        }
+        Key::new(name, tags)
     }
 
-    fn add_plain(&mut self, sample: &Sample) {
-        let labels = sample.labels.iter().map(|(_, value)| part(value));
-        let labels: Vec<String> = labels.collect();
-        let name = match &sample.name {
-            Name::Known(known) if **known == FLAG_CALLS => {
-                format!("flag.{}.calls", labels.join("."))
+    fn add_request(&mut self, sample: &Sample) {
+        let keys = match self.shape.style {
+            Style::Names => {
+                let kind = match sample.label("kind") {
+                    "web" => "request".to_owned(),
+                    other => part(other),
+                };
+                let all = Key::new(format!("{kind}.{ALL}"), Tags::new());
+                [self.key(&kind, sample, &["route"]), all]
             }
-            Name::Known(known) if **known == FLAG_CALL_TIME => {
-                format!("flag.{}.time", labels.join("."))
-            }
-            name => std::iter::once(name.as_str().to_owned())
-                .chain(labels)
-                .collect::<Vec<_>>()
-                .join("."),
+            Style::Tags(_) => [
+                self.key("request", sample, &["kind", "route"]),
+                self.key("request.all", sample, &["kind"]),
+            ],
         };
+        let told = match self.shape.style {
+            Style::Names => [Told::All, Told::All],
+            Style::Tags(_) => [Told::AllButCounts, Told::Levels],
+        };
+        for (key, told) in keys.into_iter().zip(told) {
+            let timed = self.timed.entry(key).or_default();
+            timed.told = told;
+            timed.add_request(sample);
+        }
+        if let (Style::Tags(_), Value::Distribution(duration)) = (self.shape.style, &sample.value) {
+            let key = self.key("request.count", sample, REQUEST_DURATION.labels);
+            self.add_count(key, duration.count as f64, FlatUnit::Count);
+        }
+    }
+
+    fn add_call(&mut self, sample: &Sample) {
+        let (all, told) = match (self.shape.style, self.shape.calls_by_route) {
+            (Style::Names, _) => (self.key("call.all", sample, &["category"]), Told::All),
+            (Style::Tags(_), true) => {
+                let key = self.key("call.all", sample, &["kind", "category"]);
+                (key, Told::Levels)
+            }
+            (Style::Tags(_), false) => {
+                let key = self.key("call", sample, &["kind", "category"]);
+                (key, Told::All)
+            }
+        };
+        let timed = self.timed.entry(all).or_default();
+        timed.told = told;
+        timed.add_call(sample);
+        if self.shape.calls_by_route {
+            let of_route = match self.shape.style {
+                Style::Names => self.key("call", sample, &["route", "category"]),
+                Style::Tags(_) => self.key("call", sample, &["kind", "route", "category"]),
+            };
+            self.timed.entry(of_route).or_default().add_call(sample);
+        }
+    }
+
+    fn add_plain(&mut self, known: &'static Metric, sample: &Sample) {
+        let is_of_flag = [&FLAG_CALLS, &FLAG_CALL_TIME].contains(&known);
+        let name = if is_of_flag { "flag" } else { known.name };
+        let mut key = self.key(name, sample, known.labels);
         let unit = match (sample.unit(), &sample.value) {
             (Unit::Count, _) => FlatUnit::Count,
             (Unit::Bytes, _) => FlatUnit::Bytes,
@@ -205,52 +364,97 @@ impl Groups {
             Value::Gauge { value, .. } => (*value, false),
             Value::Distribution(_) => return,
         };
-        let new = Plain {
-            value: 0.0,
-            unit,
-            is_count,
-        };
-        self.plain.entry(name).or_insert(new).value += value;
+        if *known == FLAG_CALLS {
+            key.name.push_str(".calls");
+        } else if unit == FlatUnit::Milliseconds {
+            key.name.push_str(".time");
+        } else if is_count && self.shape.says_count {
+            key.name.push_str(".count");
+        }
+        self.add_number(key, value, is_count, unit);
     }
 
     fn add_own(&mut self, sample: &Sample) {
-        let labels = sample.labels.iter().map(|(_, value)| part(value));
-        let name: Vec<String> = std::iter::once(name(sample.name.as_str()))
-            .chain(labels)
-            .collect();
-        let name = name.join(".");
-        let (value, is_count) = match &sample.value {
-            Value::Distribution(duration) => {
-                self.timed(name).duration.add(duration);
-                return;
+        let (mut name, mut tags) = (own_name(sample.name.as_str()), Tags::new());
+        for (label, value) in &sample.labels {
+            match self.shape.style {
+                Style::Names => {
+                    name.push('.');
+                    name.push_str(&part(value));
+                }
+                Style::Tags(safe) => tags.push((own_label(label, &tags), safe(value))),
             }
-            Value::Counter(count) => (*count as f64, true),
-            Value::Gauge { value, .. } => (*value, false),
-        };
-        let new = Plain {
-            value: 0.0,
-            unit: FlatUnit::Count,
-            is_count,
-        };
-        self.plain.entry(name).or_insert(new).value += value;
+        }
+        if self.shape.says_count && matches!(sample.value, Value::Counter(_)) {
+            name.push_str(".count");
+        }
+        let key = Key::new(name, tags);
+        match &sample.value {
+            Value::Distribution(duration) => {
+                self.timed.entry(key).or_default().duration.add(duration);
+            }
+            Value::Counter(count) => self.add_count(key, *count as f64, FlatUnit::Count),
+            Value::Gauge { value, .. } => self.add_level(key, *value, FlatUnit::Count),
+        }
     }
 
-    fn flats(self, buckets: bool) -> Vec<Flat> {
-        let mut flats = Vec::new();
-        for (name, timed) in &self.timed {
-            timed.flats(name, buckets, &mut flats);
+    fn add_count(&mut self, key: Key, count: f64, unit: FlatUnit) {
+        self.add_number(key, count, true, unit);
+    }
+
+    fn add_level(&mut self, key: Key, level: f64, unit: FlatUnit) {
+        self.add_number(key, level, false, unit);
+    }
+
+    fn add_number(&mut self, key: Key, value: f64, is_count: bool, unit: FlatUnit) {
+        let number = Number {
+            value,
+            is_count,
+            unit,
+        };
+        self.numbers.push((key, number));
+    }
+
+    fn flats(mut self) -> Vec<Flat> {
+        for (key, timed) in std::mem::take(&mut self.timed) {
+            timed.add_numbers(&key, &mut self);
         }
-        for (name, plain) in self.plain {
-            flats.push(Flat {
-                name,
-                value: plain.value,
-                unit: plain.unit,
-                is_count: plain.is_count,
-            });
+        self.numbers.sort_by(|a, b| a.0.cmp(&b.0));
+        // What has the same name is added up.
+        self.numbers.dedup_by(|(later, more), (kept, number)| {
+            let same = later == kept;
+            if same {
+                number.value += more.value;
+            }
+            same
+        });
+        let numbers = self.numbers.into_iter().map(|(key, number)| {
+            let value = if number.is_count {
+                FlatValue::Count(number.value)
+            } else {
+                FlatValue::Level(number.value)
+            };
+            key.flat(value, number.unit)
+        });
+        let durations = self.durations.into_iter().map(|(key, durations)| {
+            key.flat(FlatValue::Durations(durations), FlatUnit::Milliseconds)
+        });
+        let mut flats: Vec<Flat> = numbers.chain(durations).collect();
+        if self.shape.whole {
+            flats.sort_by(|a, b| (&a.name, &a.tags).cmp(&(&b.name, &b.tags)));
         }
-        flats.sort_by(|a, b| a.name.cmp(&b.name));
         flats
     }
+}
+
+/// A label of the application's: none of those that say who reports, and none twice.
+pub(crate) fn own_label(label: &str, there: &Tags) -> String {
+    let mut made = part(label);
+    let is_ours = |made: &str| matches!(made, "host" | "worker" | "version" | "name" | "le");
+    while is_ours(&made) || there.iter().any(|(label, _)| *label == made) {
+        made.push('_');
+    }
+    made
 }
 
 impl Timed {
@@ -287,10 +491,12 @@ impl Timed {
             self.errors.get_or_insert(0);
             return self.add_duration(sample, &CALL_DURATION);
         };
-        match sample.name.as_str() {
-            name if name == CALL_ERRORS.name => *self.errors.get_or_insert(0) += count,
-            name if name == CALL_CANCELLED.name => *self.cancelled.get_or_insert(0) += count,
-            name if name == CALL_HITS.name => self.hits += count,
+        match sample.name {
+            Name::Known(known) if *known == CALL_ERRORS => *self.errors.get_or_insert(0) += count,
+            Name::Known(known) if *known == CALL_CANCELLED => {
+                *self.cancelled.get_or_insert(0) += count;
+            }
+            Name::Known(known) if *known == CALL_HITS => self.hits += count,
             _ => self.misses += count,
         }
     }
@@ -302,55 +508,115 @@ impl Timed {
         }
     }
 
-    fn flats(&self, name: &str, buckets: bool, flats: &mut Vec<Flat>) {
-        let mut push = |last: &str, value: f64, unit: FlatUnit, is_count: bool| {
-            flats.push(Flat {
-                name: format!("{name}.{last}"),
-                value,
-                unit,
-                is_count,
-            });
+    fn add_numbers(&self, key: &Key, groups: &mut Groups) {
+        if self.told == Told::All {
+            self.add_counts(key, groups);
+        }
+        if self.told != Told::Levels && groups.shape.buckets && !groups.shape.whole {
+            self.add_buckets(key, groups);
+        }
+        let is_whole = groups.shape.whole;
+        let mut level = |last: &str, value: f64, unit: FlatUnit| {
+            groups.add_level(key.with(last), value, unit);
         };
-        let mut count = |last: &str, count: u64| push(last, count as f64, FlatUnit::Count, true);
-        count("count", self.duration.count);
+        let requests = self.duration.count;
+        if let (Some(io_ns), true) = (self.io_ns, requests != 0) {
+            let each = |sum_ns: u64| in_ms(sum_ns / requests);
+            level("io", each(io_ns), FlatUnit::Milliseconds);
+            level("other", each(self.other_ns), FlatUnit::Milliseconds);
+        }
+        let asked = self.hits + self.misses;
+        if asked != 0 {
+            let ratio = (self.hits as f64 / asked as f64 * 1e6).round() / 1e6;
+            level("hit_ratio", ratio, FlatUnit::Ratio);
+        }
+        if !is_whole {
+            for (last, value_ns) in statistics(&self.duration) {
+                level(last, in_ms(value_ns), FlatUnit::Milliseconds);
+            }
+        } else if requests != 0 {
+            groups.durations.push((key.clone(), self.duration.clone()));
+        }
+    }
+
+    fn add_counts(&self, key: &Key, groups: &mut Groups) {
+        let shape = groups.shape;
+        let mut count = |key: Key, count: u64| {
+            groups.add_count(key, count as f64, FlatUnit::Count);
+        };
+        if !shape.whole {
+            count(key.with("count"), self.duration.count);
+        }
         for (last, known) in [
             ("errors", self.errors),
             ("aborted", self.aborted),
             ("cancelled", self.cancelled),
         ] {
             if let Some(known) = known {
-                count(last, known);
+                count(key.with(last), known);
             }
         }
-        if buckets && self.duration.count != 0 {
-            for bound_ns in self.bounds_ns {
-                let last = format!("le.{}", bound(*bound_ns));
-                count(&last, self.duration.at_most(*bound_ns));
-            }
+        if self.hits + self.misses != 0 {
+            count(key.with("hits"), self.hits);
+            count(key.with("misses"), self.misses);
         }
         if self.with_time {
             let time = in_ms(self.duration.sum_ns);
-            push("time", time, FlatUnit::Milliseconds, true);
+            groups.add_count(key.with("time"), time, FlatUnit::Milliseconds);
         }
-        for (last, value_ns) in statistics(&self.duration) {
-            push(last, in_ms(value_ns), FlatUnit::Milliseconds, false);
+    }
+
+    fn add_buckets(&self, key: &Key, groups: &mut Groups) {
+        if self.duration.count == 0 {
+            return;
         }
-        let requests = self.duration.count;
-        if let (Some(io_ns), true) = (self.io_ns, requests != 0) {
-            let each = |sum_ns: u64| in_ms(sum_ns) / requests as f64;
-            push("io", each(io_ns), FlatUnit::Milliseconds, false);
-            push("other", each(self.other_ns), FlatUnit::Milliseconds, false);
+        for bound_ns in self.bounds_ns {
+            let key = match groups.shape.style {
+                Style::Names => key.with(&format!("le.{}", bound(*bound_ns))),
+                Style::Tags(_) => Key {
+                    le: Some(*bound_ns),
+                    ..key.with("bucket")
+                },
+            };
+            let count = self.duration.at_most(*bound_ns) as f64;
+            groups.add_count(key, count, FlatUnit::Count);
         }
-        let asked = self.hits + self.misses;
-        if asked != 0 {
-            let ratio = self.hits as f64 / asked as f64;
-            push("hit_ratio", ratio, FlatUnit::Ratio, false);
+    }
+}
+
+impl Key {
+    fn new(name: String, mut tags: Tags) -> Self {
+        tags.sort();
+        Self {
+            name,
+            tags: Arc::new(tags),
+            le: None,
+        }
+    }
+
+    fn with(&self, last: &str) -> Self {
+        let mut name = String::with_capacity(self.name.len() + 1 + last.len());
+        name.extend([self.name.as_str(), ".", last]);
+        Self {
+            name,
+            tags: Arc::clone(&self.tags),
+            le: None,
+        }
+    }
+
+    fn flat(self, value: FlatValue, unit: FlatUnit) -> Flat {
+        Flat {
+            name: self.name,
+            tags: self.tags,
+            le: self.le,
+            value,
+            unit,
         }
     }
 }
 
 /// What is said of durations, beside how many there were: nothing where there were none.
-pub(crate) fn statistics(duration: &Distribution) -> Vec<(&'static str, u64)> {
+fn statistics(duration: &Distribution) -> impl Iterator<Item = (&'static str, u64)> {
     let quantile = |share| duration.quantile_ns(share);
     [
         ("mean", duration.mean_ns()),
@@ -361,7 +627,6 @@ pub(crate) fn statistics(duration: &Distribution) -> Vec<(&'static str, u64)> {
     ]
     .into_iter()
     .filter_map(|(last, value_ns)| Some((last, value_ns?)))
-    .collect()
 }
 
 /// A bound as a part of a name: `5ms`, `2500ms`, `100us`.
@@ -377,27 +642,19 @@ pub(crate) fn in_ms(time_ns: u64) -> f64 {
     time_ns as f64 / 1e6
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_made_of_what_every_server_takes() {
-        for (text, made) in [
-            ("/listing/{id}", "listing_id"),
-            ("/", "root"),
-            ("", "root"),
-            ("dbshard01", "dbshard01"),
-            ("a.b", "a_b"),
-            ("a\nb|c:d#e;f=g", "a_b_c_d_e_f_g"),
-            ("ü", "root"),
-            ("x-y_z", "x-y_z"),
-            ("../..", "root"),
-        ] {
-            assert_eq!(part(text), made, "{text:?}");
-        }
-        assert_eq!(part(&"x".repeat(10_000)).len(), MAX_PART);
-        assert_eq!(name("mail..sent.ü/x"), "mail.sent.x");
-        assert_eq!(name("..."), "root");
+/// A number that every server reads: without an exponent, where it is not extreme; `None` where it
+/// is none.
+pub(crate) fn number(value: f64) -> Option<String> {
+    let size = value.abs();
+    if !value.is_finite() {
+        None
+    } else if size != 0.0 && !(1e-9..1e17).contains(&size) {
+        Some(format!("{value:e}"))
+    } else {
+        // A zero has no sign.
+        Some(format!("{}", value + 0.0))
     }
 }
+
+#[cfg(test)]
+mod tests;

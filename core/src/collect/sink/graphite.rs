@@ -1,34 +1,89 @@
 //! Graphite: `NAME VALUE TIME`, a line each, to carbon's plaintext port.
 //!
-//! Format: carbon's `protocols.py`, as its documentation "Feeding In Your Data" describes it. One
-//! byte that is no UTF-8 makes carbon hang up, and a name with `/` or `..` in it makes folders, so
-//! names are made of letters, digits, `-` and `_` only: see [`flat`](super::flat).
+//! Format: carbon's `protocols.py`, as its documentation "Feeding In Your Data" describes it: UTF-8,
+//! three words, the time in seconds since 1970, a line feed. One byte that is no UTF-8 makes carbon
+//! hang up, a line of more than 16,384 bytes too; a name with `/` in it makes folders. So names are made
+//! of letters, digits, `-` and `_` only.
 //!
-//! Names begin with a prefix and the machine, and in a process without `state_dir` with the worker:
-//! `ioprofiler.web0022.request.listing_id.p95`. With [`tags`](Graphite::tags) they are
-//! `ioprofiler.request.duration.p95;host=web0022;route=listing_id;…`, which carbon takes from 1.1 on.
+//! # Names
 //!
-//! A deploy is a point `events.deploy` of value 1 (draw it with `drawAsInfinite()`), and, where
-//! [`events`](Graphite::events) names graphite-web, an event there, as are flags that were switched.
+//! They are listed in [`flat`](super::flat), and begin with a prefix and the machine, and in a process
+//! without `state_dir` with the worker; what was counted always says so at its end, so that
+//! carbon can be told to add it up:
+//!
+//! ```text
+//! ioprofiler.web0022.request.listing_id.p95 11.967 1774321920
+//! ioprofiler.web0022.request.listing_id.count 231 1774321920
+//! ioprofiler.web0022.registrations.count 3 1774321920
+//! ioprofiler.web0022.profiler.dropped.queue.count 0 1774321920
+//! ioprofiler.web0022.process.memory 91234304 1774321920
+//! ioprofiler.events.deploy 1 1774321927
+//! ```
+//!
+//! With [`tags`](Graphite::tags) the machine, the worker, the application's version and all labels are
+//! tags, which carbon takes from 1.1 on:
+//!
+//! ```text
+//! ioprofiler.request.p95;host=web0022;kind=web;route=/listing/{id};version=8c1f 11.967 1774321920
+//! ioprofiler.registrations.count;host=web0022;plan=pro 3 1774321920
+//! ```
+//!
+//! Of a tag's value all that is no sign of ASCII becomes `_`, as do `;`, `"` and a `~` at its beginning,
+//! in which carbon finds another meaning; past 128 bytes it is cut as names are. A label of the
+//! application's called `host`, `worker`, `version`, `name` or `le` gets a `_` behind it.
+//!
+//! An event is a point of value 1, `events.deploy`, `events.flag`, `events.shed` or `events.own`, under
+//! the prefix: draw it with `drawAsInfinite()`.
+//!
+//! # Times
+//!
+//! A value has the time at which its interval began, so that it lies where it was counted. Carbon has
+//! one place for each interval, and what is written last stays. So whatever is sent of an interval
+//! before it ends (when the profiler is flushed or shut down) is all that was counted in it so far, and
+//! who goes on reporting for the same `state_dir` goes on from there. Without a `state_dir`, two
+//! processes of the same `worker` in one interval replace each other's values.
+//!
+//! # What carbon is to be told
+//!
+//! `storage-schemas.conf`, in front of all patterns that match as well
+//! ([`storage_schemas`](Graphite::storage_schemas) for other prefixes and intervals):
+//!
+//! ```text
+#![doc = include_str!("graphite/storage-schemas.conf")]
+//! ```
+//!
+//! `storage-aggregation.conf`, likewise ([`storage_aggregation`](Graphite::storage_aggregation)): what was
+//! counted is added up when it grows old; a maximum stays one; and intervals in which nothing
+//! happened have no percentiles, which must not make those of an hour disappear.
+//!
+//! ```text
+#![doc = include_str!("graphite/storage-aggregation.conf")]
+//! ```
+//!
+//! Carbon makes 50 new series a minute (`MAX_CREATES_PER_MINUTE`) and forgets the values of
+//! others: raise it for the first hour. A machine with 20 routes that each make calls of 10 categories
+//! has some 4,600 series, without [`buckets`](Graphite::buckets) 2,000, and without
+//! [`calls_by_route`](Graphite::calls_by_route) as well 300.
 
-use super::destination::{Destination, SinkConfig, Wants};
-use super::flat::{self, Flat, bound, flatten, in_ms, part, statistics};
+use super::destination::{Destination, SinkConfig, Wants, check_interval};
+use super::flat::{
+    Flat, FlatValue, MAX_PREFIX, Shape, Style, Tags, bound, check_prefix, cut_name, flatten,
+    number, part,
+};
+use super::lines::{DATAGRAM, Lines, check_size};
 use super::net::{Tcp, Udp, check_address};
 use super::parcel::{MetricSink, Origin, Packet, Parcel, Report, Unsent};
 use crate::collect::Event;
-use crate::collect::events::EventKind;
-use crate::collect::series::{Sample, Unit, Value};
 use crate::error::Error;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What carbon takes in one go without a copy of its own.
-const MAX_PACKET: usize = 16 << 10;
+/// Lines that go over one connection.
+const MAX_PIECE: usize = 64 << 10;
 /// A longer value of a tag is cut.
 const MAX_TAG: usize = 128;
-/// A datagram, so that no network has to take it apart.
-const MAX_DATAGRAM: usize = 1_432;
 
 /// Sends to Graphite.
 ///
@@ -51,6 +106,7 @@ pub struct Graphite {
     pub(crate) interval: Duration,
     pub(crate) tags: bool,
     pub(crate) buckets: bool,
+    pub(crate) calls_by_route: bool,
 }
 
 impl Default for Graphite {
@@ -62,6 +118,7 @@ impl Default for Graphite {
             interval: Duration::from_secs(60),
             tags: false,
             buckets: true,
+            calls_by_route: true,
         }
     }
 }
@@ -77,22 +134,22 @@ impl Graphite {
     }
 
     /// Sends datagrams: for profilers without threads, and where losing a point is better than a
-    /// connection. Default: over TCP.
+    /// connection. Default: over TCP, where a value counts as sent when carbon has read it.
     #[must_use]
     pub fn udp(mut self, udp: bool) -> Self {
         self.udp = udp;
         self
     }
 
-    /// What names begin with; may have dots. Default `ioprofiler`.
+    /// What names begin with: at most 128 bytes; may have dots. Default `ioprofiler`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How often. As often as the storage schema keeps points, or values are lost. Default 60
-    /// seconds.
+    /// How often, in whole seconds. As often as the storage schema keeps points, or values are lost.
+    /// Default 60 seconds.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -113,6 +170,50 @@ impl Graphite {
         self.buckets = buckets;
         self
     }
+
+    /// Sends the calls of each route, beside those of all. Default: yes.
+    #[must_use]
+    pub fn calls_by_route(mut self, by_route: bool) -> Self {
+        self.calls_by_route = by_route;
+        self
+    }
+
+    /// The lines that carbon's `storage-schemas.conf` needs for this prefix and interval: each interval
+    /// for a week, ten of them as one for 90 days, sixty for two years.
+    ///
+    /// ```
+    /// use ioprofiler::sinks::Graphite;
+    /// let shop = Graphite::to("carbon.example.com:2003").prefix("shop.web");
+    /// assert_eq!(
+    ///     shop.storage_schemas(),
+    ///     "[shop.web]\n\
+    ///      pattern = ^shop\\.web\\.\n\
+    ///      retentions = 60s:7d,600s:90d,3600s:2y\n"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn storage_schemas(&self) -> String {
+        let (prefix, pattern) = (&self.prefix, self.pattern());
+        let each = self.interval.as_secs().max(1);
+        let (ten, sixty) = (each * 10, each * 60);
+        format!(
+            "[{prefix}]\npattern = ^{pattern}\\.\n\
+             retentions = {each}s:7d,{ten}s:90d,{sixty}s:2y\n"
+        )
+    }
+
+    /// The lines that carbon's `storage-aggregation.conf` needs for this prefix.
+    #[must_use]
+    pub fn storage_aggregation(&self) -> String {
+        include_str!("graphite/storage-aggregation.conf")
+            .replace("^ioprofiler", &format!("^{}", self.pattern()))
+            .replace("[ioprofiler", &format!("[{}", self.prefix))
+    }
+
+    /// The prefix as a regular expression.
+    fn pattern(&self) -> String {
+        self.prefix.replace('.', "\\.")
+    }
 }
 
 impl From<Graphite> for Destination {
@@ -128,15 +229,18 @@ impl SinkConfig for Graphite {
 
     fn check(&self) -> Result<(), Error> {
         let wrong = |what: &str, why: String| Error::new(format!("graphite.{what}: {why}"));
-        check_address(&self.address).map_err(|why| wrong("address", why))?;
-        if flat::name(&self.prefix) != self.prefix {
+        check_address(&self.address, "carbon.example.com:2003")
+            .map_err(|why| wrong("address", why))?;
+        check_prefix("graphite", &self.prefix, MAX_PREFIX)?;
+        check_interval("graphite", self.interval)?;
+        if self.interval.subsec_nanos() != 0 {
             let why = format!(
-                "{:?} is not made of letters, digits, `-`, `_` and dots between",
-                self.prefix
+                "{} ms is no whole number of seconds",
+                self.interval.as_millis()
             );
-            return Err(wrong("prefix", why));
+            return Err(wrong("interval", why));
         }
-        super::destination::check_interval("graphite", self.interval)
+        Ok(())
     }
 
     fn interval(&self) -> Duration {
@@ -149,6 +253,10 @@ impl SinkConfig for Graphite {
             events: true,
             kept: false,
         }
+    }
+
+    fn replaces(&self) -> bool {
+        true
     }
 
     fn is_datagram(&self) -> bool {
@@ -180,179 +288,121 @@ struct Sender {
 
 impl MetricSink for Sender {
     fn encode(&mut self, parcel: &Parcel) -> Vec<Packet> {
-        let lines = match parcel {
-            Parcel::Report(report) if self.options.tags => self.options.tagged(report),
-            Parcel::Report(report) => self.options.named(report),
-            Parcel::Event(event) => self.options.event(event),
-            Parcel::Kept(_) => Vec::new(),
-        };
-        packets(
-            &lines,
-            if self.options.udp {
-                MAX_DATAGRAM
-            } else {
-                MAX_PACKET
-            },
-        )
+        self.options.encode(parcel)
     }
 
     fn send(&mut self, packet: &Packet, within: Duration) -> Result<(), Unsent> {
         match &mut self.wire {
             Wire::Stream(tcp) => tcp.send(&packet.bytes, within),
-            Wire::Datagrams(udp) => udp.send(&packet.bytes),
-        }
-    }
-}
-
-/// Whole lines together, as many as fit.
-fn packets(lines: &[String], most: usize) -> Vec<Packet> {
-    let mut packets: Vec<Packet> = Vec::new();
-    for line in lines {
-        match packets.last_mut() {
-            Some(last) if last.bytes.len() + line.len() <= most => {
-                last.bytes.extend_from_slice(line.as_bytes());
-                last.points += 1;
+            Wire::Datagrams(udp) => {
+                check_size(packet, DATAGRAM)?;
+                udp.send(&packet.bytes, within)
             }
-            _ => packets.push(Packet {
-                bytes: line.clone().into_bytes(),
-                points: 1,
-                place: "",
-            }),
         }
     }
-    packets
 }
 
 impl Graphite {
-    /// What all names of a process begin with.
-    fn beginning(&self, origin: &Origin) -> String {
-        let mut beginning = format!("{}.{}", self.prefix, part(&origin.host));
+    fn encode(&self, parcel: &Parcel) -> Vec<Packet> {
+        let mut lines = Lines::new(if self.udp { DATAGRAM } else { MAX_PIECE });
+        match parcel {
+            Parcel::Report(report) if self.tags => self.add_tagged(report, &mut lines),
+            Parcel::Report(report) => self.add_named(report, &mut lines),
+            Parcel::Event(event) => self.add_event(event, &mut lines),
+            _ => {}
+        }
+        lines.into_packets()
+    }
+
+    fn shape(&self, style: Style) -> Shape {
+        Shape {
+            style,
+            buckets: self.buckets,
+            whole: false,
+            calls_by_route: self.calls_by_route,
+            says_count: true,
+        }
+    }
+
+    fn add_named(&self, report: &Report, lines: &mut Lines) {
+        let origin = &report.origin;
+        let mut beginning = format!("{}.{}.", self.prefix, part(&origin.host));
         if let Some(worker) = &origin.worker {
-            let _ = write!(beginning, ".{}", part(worker));
+            let _ = write!(beginning, "{}.", part(worker));
         }
-        beginning
+        for flat in flatten(report.since_of_all(), &self.shape(Style::Names)) {
+            add_line(&beginning, &flat, "", report.at, lines);
+        }
     }
 
-    fn named(&self, report: &Report) -> Vec<String> {
-        let beginning = self.beginning(&report.origin);
-        let at = report.at / 1_000_000_000;
-        let line = |flat: Flat| format!("{beginning}.{} {} {at}\n", flat.name, number(flat.value));
-        let flats = flatten(&report.since_of_all(), self.buckets);
-        flats.into_iter().map(line).collect()
-    }
-
-    /// Each series with its labels as tags.
-    fn tagged(&self, report: &Report) -> Vec<String> {
-        let mut lines = Vec::new();
+    fn add_tagged(&self, report: &Report, lines: &mut Lines) {
+        let beginning = format!("{}.", self.prefix);
         for series in &report.since {
-            for sample in &series.samples {
-                let version = series.version.as_deref();
-                self.tagged_sample(report, version, sample, &mut lines);
-            }
-        }
-        lines
-    }
-
-    fn tagged_sample(
-        &self,
-        report: &Report,
-        version: Option<&str>,
-        sample: &Sample,
-        lines: &mut Vec<String>,
-    ) {
-        let tags = tags(&report.origin, version, sample);
-        let name = flat::name(sample.name.as_str());
-        let at = report.at / 1_000_000_000;
-        let mut push = |last: &str, more: &str, value: f64| {
-            let prefix = &self.prefix;
-            let value = number(value);
-            lines.push(format!("{prefix}.{name}{last}{more}{tags} {value} {at}\n"));
-        };
-        match &sample.value {
-            Value::Counter(time_ns) if sample.unit() == Unit::Time => {
-                push(".time", "", in_ms(*time_ns));
-            }
-            Value::Counter(count) => push("", "", *count as f64),
-            Value::Gauge { value, .. } => push("", "", *value),
-            Value::Distribution(duration) => {
-                push(".count", "", duration.count as f64);
-                for (last, value_ns) in statistics(duration) {
-                    push(&format!(".{last}"), "", in_ms(value_ns));
-                }
-                let bounds = sample
-                    .name
-                    .metric()
-                    .map_or(&[][..], |metric| metric.bounds_ns);
-                let wanted = self.buckets && duration.count != 0;
-                for bound_ns in bounds.iter().filter(|_| wanted) {
-                    let count = duration.at_most(*bound_ns) as f64;
-                    push(".bucket", &format!(";le={}", bound(*bound_ns)), count);
-                }
+            let flats = flatten(&series.samples, &self.shape(Style::Tags(tag_value)));
+            // A dozen numbers have the same tags, which are written once.
+            let mut written: HashMap<*const Tags, String> = HashMap::new();
+            for flat in &flats {
+                let tags = written
+                    .entry(Arc::as_ptr(&flat.tags))
+                    .or_insert_with(|| tags(&flat.tags, &report.origin, series.version.as_deref()));
+                add_line(&beginning, flat, tags, report.at, lines);
             }
         }
     }
 
-    /// A deploy as a point; what else was done is for graphite-web only.
-    fn event(&self, event: &Event) -> Vec<String> {
-        if event.kind != EventKind::Deploy {
-            return Vec::new();
-        }
+    fn add_event(&self, event: &Event, lines: &mut Lines) {
+        let (prefix, kind) = (&self.prefix, event.kind.as_str());
         let at = event.at / 1_000_000_000;
-        vec![format!("{}.events.deploy 1 {at}\n", self.prefix)]
+        lines.push(&format!("{prefix}.events.{kind} 1 {at}\n"), 1);
     }
 }
 
-/// Tags in the order of their names, as carbon sorts them. Where a label of the series is called as
-/// one of ours, that of the series stays.
-fn tags(origin: &Origin, version: Option<&str>, sample: &Sample) -> String {
-    let labels = sample.labels.iter();
-    let mut tags: Vec<(String, String)> = labels
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (part(name), tag_value(value)))
-        .collect();
+fn add_line(beginning: &str, flat: &Flat, tags: &str, at: u64, lines: &mut Lines) {
+    let (FlatValue::Count(value) | FlatValue::Level(value)) = flat.value else {
+        return;
+    };
+    if let Some(value) = number(value) {
+        let (name, at) = (&flat.name, at / 1_000_000_000);
+        let le = flat.le.map(|le| format!(";le={}", bound(le)));
+        let le = le.unwrap_or_default();
+        lines.push(&format!("{beginning}{name}{tags}{le} {value} {at}\n"), 1);
+    }
+}
+
+/// A series' tags with those that say who reports, in the order in which carbon puts them. It does so
+/// itself, so one more can stand behind.
+fn tags(of_series: &Tags, origin: &Origin, version: Option<&str>) -> String {
     let ours = [
         ("host", Some(&*origin.host)),
         ("worker", origin.worker.as_deref()),
         ("version", version),
     ];
+    let is_there = |name: &str| of_series.iter().any(|(there, _)| there == name);
+    let of_series = of_series
+        .iter()
+        .map(|(name, value)| format!(";{name}={value}"));
+    let mut all: Vec<String> = of_series.collect();
     for (name, value) in ours {
-        if let Some(value) = value
-            && !tags.iter().any(|(there, _)| there == name)
-        {
-            tags.push((name.to_owned(), tag_value(value)));
+        if let Some(value) = value.filter(|_| !is_there(name)) {
+            all.push(format!(";{name}={}", tag_value(value)));
         }
     }
-    tags.sort();
-    let mut text = String::new();
-    for (name, value) in tags {
-        let _ = write!(text, ";{name}={value}");
-    }
-    text
+    all.sort();
+    all.concat()
 }
 
-/// A tag's value: what is no letter, digit or sign of ASCII becomes `_`, as do `;` and a `~` at the
-/// beginning, which carbon refuses.
 fn tag_value(text: &str) -> String {
-    let mut value: String = text
-        .chars()
-        .take(MAX_TAG)
-        .map(|character| match character {
-            ';' => '_',
-            character if character.is_ascii_graphic() => character,
-            _ => '_',
-        })
-        .collect();
-    if value.starts_with('~') {
-        value.replace_range(..1, "_");
+    let safe = |character: char| match character {
+        ';' | '"' => '_',
+        character if character.is_ascii_graphic() => character,
+        _ => '_',
+    };
+    let mut value: String = text.chars().map(safe).collect();
+    if value.is_empty() || value.starts_with('~') {
+        value.replace_range(..value.len().min(1), "_");
     }
-    value
+    cut_name(value, text, MAX_TAG)
 }
 
-/// A number without an exponent, of no more digits than it has.
-fn number(value: f64) -> String {
-    if value.is_finite() {
-        format!("{value}")
-    } else {
-        "0".to_owned()
-    }
-}
+#[cfg(test)]
+mod tests;

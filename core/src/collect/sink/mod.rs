@@ -1,14 +1,40 @@
 //! Where finished profiles go.
 
 pub mod access_log;
+#[cfg_attr(
+    not(all(feature = "graphite", feature = "statsd", feature = "ganglia")),
+    allow(dead_code, reason = "what a sink needs that is not built")
+)]
 pub(crate) mod destination;
+#[cfg(any(feature = "graphite", feature = "statsd", feature = "ganglia"))]
+#[cfg_attr(
+    not(all(feature = "graphite", feature = "statsd", feature = "ganglia")),
+    allow(dead_code, reason = "what a sink needs that is not built")
+)]
 pub mod flat;
+#[cfg(feature = "ganglia")]
+pub mod ganglia;
 #[cfg(feature = "graphite")]
-pub(crate) mod graphite;
+pub mod graphite;
+#[cfg(any(feature = "graphite", feature = "statsd"))]
+pub(crate) mod lines;
 pub mod memory;
+#[cfg(any(feature = "graphite", feature = "statsd", feature = "ganglia"))]
+#[cfg_attr(
+    not(all(feature = "graphite", feature = "statsd", feature = "ganglia")),
+    allow(dead_code, reason = "what a sink needs that is not built")
+)]
 pub(crate) mod net;
 pub(crate) mod outbox;
+#[cfg_attr(
+    not(all(feature = "graphite", feature = "statsd", feature = "ganglia")),
+    allow(dead_code, reason = "what a sink needs that is not built")
+)]
 pub(crate) mod parcel;
+#[cfg(feature = "statsd")]
+pub mod statsd;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;

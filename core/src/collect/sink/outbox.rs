@@ -71,6 +71,16 @@ impl Fate {
         }
     }
 
+    /// A packet is done with: so many of its points were refused, and the rest was sent.
+    fn settle(&self, points: u64, refused: u64, why: Option<&str>) {
+        let refused = refused.min(points);
+        self.sent.fetch_add(points - refused, Ordering::Relaxed);
+        self.drop_points(refused);
+        if let Some(why) = why {
+            self.count_failure(why);
+        }
+    }
+
     fn drop_points(&self, points: u64) {
         self.dropped.fetch_add(points, Ordering::Relaxed);
     }
@@ -175,10 +185,10 @@ impl Drop for Outbox {
 fn send_here(sink: &mut dyn MetricSink, parcel: &Parcel, fate: &Fate) {
     for packet in encode(sink, parcel, fate) {
         match sink.send(&packet, Duration::ZERO) {
-            Ok(()) => drop(fate.sent.fetch_add(packet.points, Ordering::Relaxed)),
+            Ok(()) => fate.settle(packet.points, 0, None),
+            Err(Unsent::Partly(refused, why)) => fate.settle(packet.points, refused, Some(&why)),
             Err(Unsent::Later(why) | Unsent::Never(why)) => {
-                fate.count_failure(&why);
-                fate.drop_points(packet.points);
+                fate.settle(packet.points, packet.points, Some(&why));
             }
         }
     }
@@ -289,15 +299,20 @@ impl<'a> Runner<'a> {
             let sent = catch_unwind(AssertUnwindSafe(|| sink.send(packet, SEND_WITHIN)));
             let sent =
                 sent.unwrap_or_else(|_| Err(Unsent::Never("a panic while it was sent".to_owned())));
+            let points = packet.points;
             match sent {
                 Ok(()) => {
-                    self.fate.sent.fetch_add(packet.points, Ordering::Relaxed);
                     self.pause = Pause::default();
+                    self.fate.settle(points, 0, None);
+                    self.pop();
+                }
+                Err(Unsent::Partly(refused, why)) => {
+                    self.pause = Pause::default();
+                    self.fate.settle(points, refused, Some(&why));
                     self.pop();
                 }
                 Err(Unsent::Never(why)) => {
-                    self.fate.count_failure(&why);
-                    self.fate.drop_points(packet.points);
+                    self.fate.settle(points, points, Some(&why));
                     self.pop();
                 }
                 Err(Unsent::Later(why)) => {

@@ -2,7 +2,7 @@
 
 use crate::collect::Event;
 use crate::collect::kept::Kept;
-use crate::collect::series::Series;
+use crate::collect::series::{Sample, Series};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ pub(crate) struct Origin {
 /// What was counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    /// The end of the interval, nanoseconds since 1970.
+    /// The moment that it is told of, nanoseconds since 1970: now; or for sinks whose later reports
+    /// replace earlier ones ([`SinkConfig::replaces`](super::destination::SinkConfig::replaces)) the
+    /// beginning of the interval.
     pub(crate) at: u64,
     pub(crate) interval: Duration,
     pub(crate) origin: Origin,
@@ -28,13 +30,17 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// What was counted in the interval, all versions together: for sinks that know no labels.
-    pub(crate) fn since_of_all(&self) -> Series {
-        let mut all = Series::default();
-        for series in &self.since {
-            all.add(series);
-        }
-        all
+    /// How long it took to count what is in it; `None` where that is not known.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        // What belongs to the process is counted for as long as there are processes.
+        let process = self.since.iter().find(|series| series.version.is_none())?;
+        let took = process.at.checked_sub(process.since)?;
+        (process.since != 0 && took != 0).then(|| Duration::from_nanos(took))
+    }
+
+    /// What was counted in the interval, whatever the version.
+    pub(crate) fn since_of_all(&self) -> impl Iterator<Item = &Sample> {
+        self.since.iter().flat_map(|series| &series.samples)
     }
 }
 
@@ -63,6 +69,9 @@ pub(crate) enum Unsent {
     Later(String),
     /// It will never take this one.
     Never(String),
+    /// It took this one, but for so many of its points, which it will never take; or there is
+    /// something to say of it.
+    Partly(u64, String),
 }
 
 /// Encodes and sends, on the sink's own thread. Encoding looks at nothing but what it is given, so
