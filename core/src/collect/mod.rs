@@ -14,6 +14,7 @@ pub mod state;
 
 mod aggregate;
 mod api;
+pub(crate) mod config;
 mod events;
 mod gauges;
 mod here;

@@ -12,13 +12,15 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct MetricsOptions {
     /// Whether finished requests are added up, though nobody is sent anything.
-    wanted: bool,
+    pub(crate) wanted: bool,
     pub(crate) keep: Option<Keep>,
     pub(crate) stuck_after: Duration,
     pub(crate) worker: Option<String>,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) build_id: Option<String>,
+    /// What is wrong with the file that some of this was read from.
+    pub(crate) config_error: Option<Error>,
 }
 
 impl Default for MetricsOptions {
@@ -31,6 +33,7 @@ impl Default for MetricsOptions {
             destinations: Vec::new(),
             state_dir: None,
             build_id: None,
+            config_error: None,
         }
     }
 }
@@ -45,24 +48,31 @@ impl MetricsOptions {
     }
 
     pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
+        if let Some(wrong) = &self.config_error {
+            return Err(wrong.clone());
+        }
         if let Some(keep) = &self.keep {
             keep.check()?;
         }
-        let stuck_after = self.stuck_after.as_millis();
-        if !(100..=86_400_000).contains(&stuck_after) {
-            return Err(Error::new(format!(
-                "stuck_after (in ms): {stuck_after} is not between 100 and 86400000"
-            )));
-        }
-        if let Some(worker) = &self.worker
-            && !(1..=64).contains(&worker.len())
-        {
-            return Err(Error::new(format!(
-                "worker: {worker:?} has not between 1 and 64 bytes"
-            )));
-        }
+        self.check_general()?;
         let mut checks = self.destinations.iter();
         checks.try_for_each(|destination| destination.check(threadless))
+    }
+
+    /// What belongs to no part of its own.
+    pub(crate) fn check_general(&self) -> Result<(), Error> {
+        let stuck_after = self.stuck_after.as_millis();
+        if !(100..=86_400_000).contains(&stuck_after) {
+            let why = format!("{:?} is not between 100ms and 1d", self.stuck_after);
+            return Err(Error::of("stuck_after", why));
+        }
+        match &self.worker {
+            Some(worker) if !(1..=64).contains(&worker.len()) => {
+                let why = format!("{worker:?} has not between 1 and 64 bytes");
+                Err(Error::of("worker", why))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -106,7 +106,7 @@ fn options_out_of_range_fail_at_start() {
     );
     assert_eq!(
         wrong(builder().stuck_after(Duration::from_millis(5))),
-        "stuck_after (in ms): 5 is not between 100 and 86400000"
+        "stuck_after: 5ms is not between 100ms and 1d"
     );
     assert_eq!(
         wrong(builder().worker("")),

@@ -16,6 +16,7 @@ use super::flat::{self, Flat, bound, flatten, in_ms, part, statistics};
 use super::net::{Tcp, Udp, check_address};
 use super::parcel::{MetricSink, Origin, Packet, Parcel, Report, Unsent};
 use crate::collect::Event;
+use crate::collect::config::{Configurable, Key};
 use crate::collect::events::EventKind;
 use crate::collect::series::{Sample, Unit, Value};
 use crate::error::Error;
@@ -115,6 +116,28 @@ impl Graphite {
     }
 }
 
+impl Configurable for Graphite {
+    const NAME: &'static str = "graphite";
+    const KEYS: &'static [Key<Self>] = &[
+        Key("address", |graphite, setting| {
+            setting.text(&mut graphite.address)
+        }),
+        Key("udp", |graphite, setting| setting.switch(&mut graphite.udp)),
+        Key("prefix", |graphite, setting| {
+            setting.text(&mut graphite.prefix)
+        }),
+        Key("interval", |graphite, setting| {
+            setting.duration(&mut graphite.interval)
+        }),
+        Key("tags", |graphite, setting| {
+            setting.switch(&mut graphite.tags)
+        }),
+        Key("buckets", |graphite, setting| {
+            setting.switch(&mut graphite.buckets)
+        }),
+    ];
+}
+
 impl From<Graphite> for Destination {
     fn from(graphite: Graphite) -> Self {
         Self(Arc::new(graphite))
@@ -127,14 +150,13 @@ impl SinkConfig for Graphite {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |what: &str, why: String| Error::new(format!("graphite.{what}: {why}"));
-        check_address(&self.address).map_err(|why| wrong("address", why))?;
+        check_address(&self.address).map_err(|why| Error::of("graphite.address", why))?;
         if flat::name(&self.prefix) != self.prefix {
             let why = format!(
                 "{:?} is not made of letters, digits, `-`, `_` and dots between",
                 self.prefix
             );
-            return Err(wrong("prefix", why));
+            return Err(Error::of("graphite.prefix", why));
         }
         super::destination::check_interval("graphite", self.interval)
     }

@@ -18,6 +18,9 @@ const BELIEVE: Duration = Duration::from_secs(60);
 /// Whether a text is `HOST:PORT`, with the brackets of IPv6 where there are any.
 pub(crate) fn check_address(text: &str) -> Result<(), String> {
     let wrong = || format!("{text:?} is no HOST:PORT, as in \"carbon.example.com:2003\"");
+    if text.is_empty() {
+        return Err("missing; write HOST:PORT, as in \"carbon.example.com:2003\"".to_owned());
+    }
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;
     let bracketed = host.starts_with('[') && host.ends_with(']');

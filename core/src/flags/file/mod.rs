@@ -26,6 +26,7 @@ use super::model::Document;
 pub use nearest::did_you_mean;
 use node::Table;
 use problem::Findings;
+pub(crate) use problem::{Lines, shown};
 pub use problem::{Problem, Severity};
 pub use rules::advise;
 use std::path::PathBuf;
