@@ -4,7 +4,7 @@
 use super::series::{BUILD_INFO, Metric};
 use super::series::{
     DEPLOY_TIME, FLAGS_CHANGED, FLAGS_CHECKED, FLAGS_INFO, FLAGS_PROBLEMS, FLAGS_SHED,
-    PROCESS_COUNT, PROCESS_MEMORY, PROFILER_DROPPED, PROFILER_OUTSIDE, REQUEST_LIVE, REQUEST_STUCK,
+    PROCESS_LIVE, PROCESS_MEMORY, PROFILER_DROPPED, PROFILER_OUTSIDE, REQUEST_LIVE, REQUEST_STUCK,
     SINK_POINTS, Sample, Value,
 };
 use super::sink::outbox::Fate;
@@ -41,7 +41,7 @@ pub(super) struct Beside<'a> {
 /// Adds the process's own series to a list.
 pub(super) fn add(shared: &Shared, beside: &Beside<'_>, samples: &mut Vec<Sample>) {
     let stats = Stats::collect(shared);
-    samples.push(gauge(&PROCESS_COUNT, &[], 1.0));
+    samples.push(gauge(&PROCESS_LIVE, &[], 1.0));
     if let Some(bytes) = memory::resident() {
         samples.push(gauge(&PROCESS_MEMORY, &[], bytes as f64));
     }

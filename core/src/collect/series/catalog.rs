@@ -151,7 +151,7 @@ metrics! {
         "Flags of this priority and higher numbers are shed; 0 where nothing is.";
     FLAGS_INFO "flags.info" Gauge Count ["version"] Sum &[],
         "Processes that go by this version of the flags.";
-    PROCESS_COUNT "process.count" Gauge Count [] Sum &[],
+    PROCESS_LIVE "process.live" Gauge Count [] Sum &[],
         "Processes that report.";
     PROCESS_MEMORY "process.memory" Gauge Bytes [] Sum &[],
         "Resident memory of the processes.";
