@@ -6,3 +6,5 @@
 pub use crate::collect::sink::destination::Destination;
 #[cfg(feature = "graphite")]
 pub use crate::collect::sink::graphite::Graphite;
+#[cfg(feature = "prometheus")]
+pub use crate::collect::sink::prometheus::{Exposition, Prometheus};

@@ -1,6 +1,6 @@
 //! The configuration file, seen from outside: what is wrong in one is said with its place, its key
 //! and what is allowed, when the profiler is made.
-#![cfg(feature = "graphite")]
+#![cfg(all(feature = "graphite", feature = "prometheus"))]
 
 use ioprofiler::Profiler;
 use std::path::PathBuf;
@@ -205,6 +205,23 @@ const TABLES: &[Case] = &[
         "2:1: keep.slowset: unknown; did you mean `slowest`? KEEP\n\
          3:1: keep.eror: unknown; KEEP",
     ),
+    (
+        "[prometheus]\nleave_out = [\"route\", \"metod\"]",
+        "2:13: prometheus.leave_out: \"metod\" is not one of kind, route, method, status, category; \
+         did you mean `method`?",
+    ),
+    (
+        "[prometheus]\nleave_out = \"route\"",
+        "2:13: prometheus.leave_out: a text, where a list of texts, as in [\"one\", \"two\"], is wanted",
+    ),
+    (
+        "[prometheus]\nleave_out = [1]",
+        "2:13: prometheus.leave_out: a number in the list, where a text in quotes is wanted",
+    ),
+    (
+        "[prometheus]\nport = 9090",
+        "2:1: prometheus.port: unknown; [prometheus] has leave_out",
+    ),
 ];
 
 /// What is no TOML. Values are not said: they may be secrets.
@@ -303,7 +320,10 @@ fn a_sink_that_this_program_lacks_says_so() {
             "FILE:2:1: {sink}.no_such_key: unknown; [{sink}] has "
         ));
         assert!(said == built_without || built_with, "{said}");
-        assert!(built_with || sink != "graphite", "{said}");
+        assert!(
+            built_with || !["graphite", "prometheus"].contains(&sink),
+            "{said}"
+        );
     }
 }
 

@@ -64,13 +64,9 @@ impl Metrics {
             .keep
             .or_else(|| state.as_ref().map(|_| Keep::default()));
         let folder = options.state_dir.as_deref().map(KeptFolder::of);
-        let worker = || {
-            let worker = options.worker.clone();
-            worker.unwrap_or_else(|| shared.pid().to_string())
-        };
         let origin = Origin {
             host,
-            worker: state.is_none().then(worker),
+            worker: shared.worker(),
         };
         Self {
             aggregate: Aggregate::new(options.build_id.as_deref().map(Arc::from)),

@@ -17,6 +17,8 @@ pub(crate) struct MetricsOptions {
     pub(crate) stuck_after: Duration,
     pub(crate) worker: Option<String>,
     pub(crate) destinations: Vec<Destination>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Option<super::sink::prometheus::Prometheus>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) build_id: Option<String>,
     /// What is wrong with the file that some of this was read from.
@@ -31,6 +33,8 @@ impl Default for MetricsOptions {
             stuck_after: Duration::from_secs(10),
             worker: None,
             destinations: Vec::new(),
+            #[cfg(feature = "prometheus")]
+            prometheus: None,
             state_dir: None,
             build_id: None,
             config_error: None,
@@ -42,9 +46,17 @@ impl MetricsOptions {
     /// Whether anything is counted at all.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted
+            || self.is_scraped()
             || self.keep.is_some()
             || self.state_dir.is_some()
             || !self.destinations.is_empty()
+    }
+
+    fn is_scraped(&self) -> bool {
+        #[cfg(feature = "prometheus")]
+        return self.prometheus.is_some();
+        #[cfg(not(feature = "prometheus"))]
+        return false;
     }
 
     pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
@@ -53,6 +65,10 @@ impl MetricsOptions {
         }
         if let Some(keep) = &self.keep {
             keep.check()?;
+        }
+        #[cfg(feature = "prometheus")]
+        if let Some(prometheus) = &self.prometheus {
+            prometheus.check()?;
         }
         self.check_general()?;
         let mut checks = self.destinations.iter();
@@ -90,7 +106,7 @@ impl ProfilerBuilder {
     /// Adds finished requests up: by route, by category, by flag. What is counted is read with
     /// [`Profiler::series`](crate::Profiler::series) or
     /// [`Profiler::prometheus`](crate::Profiler::prometheus). Default: only where there is a
-    /// `state_dir` or somewhere to send to.
+    /// `state_dir`, somewhere to send to, or an option of what needs it.
     #[must_use]
     pub fn metrics(mut self, wanted: bool) -> Self {
         self.metrics.wanted = wanted;

@@ -43,6 +43,8 @@ mod slip;
 use super::kept::Keep;
 use super::sink::destination::{Destination, SinkConfig, Wants};
 use super::sink::parcel::MetricSink;
+#[cfg(feature = "prometheus")]
+use super::sink::prometheus::Prometheus;
 use crate::error::Error;
 use crate::profiler::ProfilerBuilder;
 use read::{Reader, read_file};
@@ -102,6 +104,13 @@ fn tables() -> Vec<Table> {
         },
         #[cfg(feature = "graphite")]
         sink::<super::sink::graphite::Graphite>(),
+        #[cfg(feature = "prometheus")]
+        Table {
+            name: Prometheus::NAME,
+            several: false,
+            keys: names::<Prometheus>,
+            take: take_prometheus,
+        },
     ]
 }
 
@@ -124,6 +133,20 @@ fn take_keep(
     reader.set(&mut keep, table);
     if reader.accept(Keep::NAME, at, table, keep.check()) {
         builder.metrics.keep = Some(keep);
+    }
+}
+
+#[cfg(feature = "prometheus")]
+fn take_prometheus(
+    builder: &mut ProfilerBuilder,
+    reader: &mut Reader<'_>,
+    at: usize,
+    table: &DeTable<'_>,
+) {
+    let mut prometheus = Prometheus::default();
+    reader.set(&mut prometheus, table);
+    if reader.accept(Prometheus::NAME, at, table, prometheus.check()) {
+        builder.metrics.prometheus = Some(prometheus);
     }
 }
 
@@ -240,7 +263,7 @@ impl<S: SinkConfig> SinkConfig for Placed<S> {
     }
 }
 
-#[cfg(all(test, feature = "graphite"))]
+#[cfg(all(test, feature = "graphite", feature = "prometheus"))]
 mod tests {
     use super::*;
     use crate::render::Details;
@@ -280,6 +303,9 @@ mod tests {
             interval = "10s"
             tags = true
             buckets = false
+
+            [prometheus]
+            leave_out = ["route", "method"]
             "#,
         );
         let keep = Keep::default()
@@ -300,7 +326,8 @@ mod tests {
             .worker("web-1")
             .state_dir("/var/lib/shop")
             .keep(keep)
-            .send_to(graphite);
+            .send_to(graphite)
+            .prometheus(Prometheus::default().leave_out(["route", "method"]));
         let shown =
             |builder: &ProfilerBuilder| format!("{:?} {:?}", builder.metrics, builder.flag_files);
         assert_eq!(shown(&file), shown(&code));

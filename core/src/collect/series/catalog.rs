@@ -93,6 +93,25 @@ const CALL: &[u64] = &[
     10_000 * MS,
 ];
 
+/// The bounds by which the application's own timings are counted, in nanoseconds: they may be of
+/// anything.
+pub static OWN_BOUNDS_NS: &[u64] = &[
+    MS,
+    5 * MS,
+    10 * MS,
+    25 * MS,
+    50 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    1_000 * MS,
+    2_500 * MS,
+    5_000 * MS,
+    10_000 * MS,
+    30_000 * MS,
+    60_000 * MS,
+];
+
 macro_rules! metrics {
     ($($name:ident $text:literal $kind:ident $unit:ident [$($label:literal)*] $together:ident $bounds:expr, $help:literal;)*) => {
         $(pub(crate) static $name: Metric = Metric {

@@ -11,7 +11,7 @@ pub(crate) mod json;
 
 pub(crate) use catalog::Together;
 pub(crate) use catalog::*;
-pub use catalog::{DROPS, METRICS, Metric, SeriesKind, Unit, find};
+pub use catalog::{DROPS, METRICS, Metric, OWN_BOUNDS_NS, SeriesKind, Unit, find};
 pub use distribution::Distribution;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -100,6 +100,16 @@ impl Sample {
             (Some(metric), _) => metric.unit,
             (None, Value::Distribution(_)) => Unit::Time,
             (None, _) => Unit::Count,
+        }
+    }
+
+    /// The bounds by which its counts are sent, in nanoseconds; none where it is no distribution.
+    #[must_use]
+    pub fn bounds_ns(&self) -> &'static [u64] {
+        match (self.name.metric(), &self.value) {
+            (Some(metric), _) => metric.bounds_ns,
+            (None, Value::Distribution(_)) => OWN_BOUNDS_NS,
+            (None, _) => &[],
         }
     }
 
@@ -227,7 +237,8 @@ impl Series {
 }
 
 impl Sample {
-    fn add(&mut self, other: &Self) {
+    /// Adds the same series of another process.
+    pub(crate) fn add(&mut self, other: &Self) {
         let together = self.together();
         match (&mut self.value, &other.value) {
             (Value::Counter(here), Value::Counter(there)) => *here = here.saturating_add(*there),

@@ -9,6 +9,8 @@ pub mod memory;
 pub(crate) mod net;
 pub(crate) mod outbox;
 pub(crate) mod parcel;
+#[cfg(feature = "prometheus")]
+pub(crate) mod prometheus;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;
