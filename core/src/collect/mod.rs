@@ -9,7 +9,11 @@
 //! child of a fork everything here is made anew.
 #![cfg_attr(
     not(feature = "graphite"),
-    allow(dead_code, unused_imports, reason = "what sinks are made of, without a sink")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what sinks are made of, without a sink"
+    )
 )]
 
 pub mod series;

@@ -8,6 +8,7 @@ pub(crate) mod buckets;
 mod catalog;
 pub(crate) mod distribution;
 pub(crate) mod json;
+pub(crate) mod sum;
 
 pub(crate) use catalog::Together;
 pub(crate) use catalog::*;
@@ -164,28 +165,6 @@ impl Series {
         });
     }
 
-    /// Adds the series of another process: counts are added up, gauges by their metric's rule;
-    /// of the application's own gauges the one that was read last stays.
-    pub(crate) fn add(&mut self, other: &Self) {
-        let mut places: HashMap<(Name, Labels), usize> = HashMap::new();
-        for (place, sample) in self.samples.iter().enumerate() {
-            places.insert(sample.key(), place);
-        }
-        for sample in &other.samples {
-            let here = places.get(&sample.key()).copied();
-            match here.and_then(|place| self.samples.get_mut(place)) {
-                Some(here) => here.add(sample),
-                None => self.samples.push(sample.clone()),
-            }
-        }
-        self.at = self.at.max(other.at);
-        self.since = match (self.since, other.since) {
-            (0, since) | (since, 0) => since,
-            (here, there) => here.min(there),
-        };
-        self.sort();
-    }
-
     /// What was counted since an earlier moment. Gauges stay as they are.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -273,20 +252,5 @@ impl Value {
             }
             (now, _) => now.clone(),
         }
-    }
-}
-
-/// Adds a process's series to those of its version, of which the newest are kept.
-pub(crate) fn add_to(all: &mut Vec<Series>, more: &Series, most: usize) {
-    match all.iter_mut().find(|there| there.version == more.version) {
-        Some(there) => there.add(more),
-        None => all.push(more.clone()),
-    }
-    while all.len() > most {
-        let oldest = all.iter().enumerate().min_by_key(|(_, series)| series.at);
-        let Some(place) = oldest.map(|(place, _)| place) else {
-            break;
-        };
-        all.remove(place);
     }
 }

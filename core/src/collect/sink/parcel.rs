@@ -3,6 +3,7 @@
 use crate::collect::Event;
 use crate::collect::kept::Kept;
 use crate::collect::series::Series;
+use crate::collect::series::sum::Sum;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +31,14 @@ pub(crate) struct Report {
 impl Report {
     /// What was counted in the interval, all versions together: for sinks that know no labels.
     pub(crate) fn since_of_all(&self) -> Series {
-        let mut all = Series::default();
+        let mut all = Sum::default();
         for series in &self.since {
-            all.add(series);
+            all.add(Series {
+                version: None,
+                ..series.clone()
+            });
         }
-        all
+        all.newest(1, |_| false).pop().unwrap_or_default()
     }
 }
 
