@@ -5,3 +5,4 @@ pub mod command;
 pub mod php;
 pub mod servers;
 pub mod shop;
+pub mod workers;

@@ -1,0 +1,1 @@
+//! What an operator is given beside: rules, dashboards.
