@@ -8,6 +8,8 @@ pub(crate) mod buckets;
 mod catalog;
 pub(crate) mod distribution;
 pub(crate) mod json;
+#[cfg(all(test, feature = "graphite", feature = "prometheus"))]
+mod listing;
 pub(crate) mod sum;
 
 pub(crate) use catalog::Together;
