@@ -57,6 +57,13 @@ pub struct Metric {
     pub(crate) together: Together,
 }
 
+impl Metric {
+    /// Whether it says how long ago something was, which grows by itself.
+    pub(crate) fn is_age(&self) -> bool {
+        *self == FLAGS_CHECKED || *self == FLAGS_CHANGED
+    }
+}
+
 const MS: u64 = 1_000_000;
 
 /// Pages: those that OpenTelemetry recommends for HTTP.

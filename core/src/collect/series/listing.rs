@@ -6,7 +6,7 @@ use super::{
     Value,
 };
 use crate::collect::sink::flat::{self, Flat, bound, flatten};
-use crate::collect::sink::parcel::{MetricSink as _, Origin, Parcel, Report};
+use crate::collect::sink::parcel::{Origin, Parcel, Report};
 use crate::collect::sink::prometheus::family_of;
 use crate::sinks::{Destination, Graphite};
 use std::borrow::Cow;

@@ -187,6 +187,18 @@ impl Series {
         }
     }
 
+    /// The same some time later: what says how long ago something was says so of that time.
+    pub(crate) fn as_of(mut self, now: u64) -> Self {
+        let later = now.saturating_sub(self.at) as f64 / 1e9;
+        for sample in &mut self.samples {
+            let is_age = sample.name.metric().is_some_and(Metric::is_age);
+            if let (Value::Gauge { value, .. }, true) = (&mut sample.value, is_age) {
+                *value += later;
+            }
+        }
+        self
+    }
+
     /// The same without what ended: gauges of a process that is gone say nothing any more.
     pub(crate) fn without_gauges(mut self) -> Self {
         self.samples

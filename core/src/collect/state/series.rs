@@ -13,6 +13,7 @@
 //! twice, whoever reads when. And since a process reads its own part from its file too, no sum ever
 //! goes back, whichever process is asked.
 
+use crate::clock;
 use crate::collect::events::Place;
 use crate::collect::series::Series;
 use crate::collect::series::json::SeriesJson;
@@ -91,6 +92,7 @@ impl SeriesFolder {
             }
         }
         let ended = self.ended();
+        let now = clock::wall();
         let mut all = Sum::default();
         ended.series.into_iter().for_each(|series| all.add(series));
         for (name, (runs, series)) in processes {
@@ -98,7 +100,11 @@ impl SeriesFolder {
                 continue;
             }
             for one in series {
-                all.add(if runs { one } else { one.without_gauges() });
+                all.add(if runs {
+                    one.as_of(now)
+                } else {
+                    one.without_gauges()
+                });
             }
         }
         all.newest(MOST_VERSIONS, |_| false)
@@ -292,7 +298,7 @@ pub fn merged_series(state_dir: &Path) -> Vec<Series> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::series::{CALL_HITS, PROCESS_MEMORY, Sample, Value};
+    use crate::collect::series::{CALL_HITS, FLAGS_CHECKED, PROCESS_MEMORY, Sample, Value};
     use std::sync::Arc;
 
     fn folder(name: &str) -> SeriesFolder {
@@ -421,6 +427,31 @@ mod tests {
             assert!(folder.merged().len() <= MOST_VERSIONS);
         }
         assert!(folder.ended().series.len() <= KEPT_VERSIONS + 1);
+    }
+
+    #[test]
+    fn an_age_is_as_of_now() {
+        let folder = folder("ages");
+        let told = clock::wall() - 90_000_000_000;
+        let age = |value| Value::Gauge { value, set_at: 0 };
+        let silent = Series {
+            at: told,
+            samples: vec![
+                Sample::known(&FLAGS_CHECKED, [], age(0.5)),
+                Sample::known(&PROCESS_MEMORY, [], age(7.0)),
+            ],
+            ..Series::default()
+        };
+        // It runs, and has said nothing for a minute and a half.
+        Teller::new(folder.clone(), 0, "vm")
+            .tell(&[silent])
+            .unwrap();
+        let value = |place: usize| match folder.merged()[0].samples[place].value {
+            Value::Gauge { value, .. } => value,
+            _ => f64::NAN,
+        };
+        assert!((90.5..100.0).contains(&value(0)), "{}", value(0));
+        assert_eq!(value(1), 7.0);
     }
 
     #[test]
