@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod command;
+pub mod listed;
 pub mod php;
 pub mod servers;
 pub mod shop;

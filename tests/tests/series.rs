@@ -4,40 +4,16 @@
 use ioprofiler::collect::series::{METRICS, Name, SeriesKind, Value};
 use ioprofiler::sinks::Graphite;
 use ioprofiler::{Facts, Outcome, Profiler, ProfilerBuilder};
+use ioprofiler_tests::listed::{in_prometheus, in_ticks, table};
 use ioprofiler_tests::servers::Folder;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
-
-fn listed() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/monitoring/SERIES.md");
-    std::fs::read_to_string(path).unwrap()
-}
-
-/// The rows of the table below a headline; before the first one, of the first table.
-fn table(headline: &str) -> Vec<Vec<String>> {
-    let list = listed();
-    let (_, part) = list.split_once(headline).unwrap();
-    let part = part.split("\n#").next().unwrap();
-    let rows = part.lines().filter(|line| line.starts_with('|')).skip(2);
-    let cells = |row: &str| {
-        row.trim_matches('|')
-            .split('|')
-            .map(|cell| cell.trim().to_owned())
-            .collect()
-    };
-    rows.map(cells).collect()
-}
-
-fn in_ticks(cell: &str) -> Vec<&str> {
-    cell.split('`').skip(1).step_by(2).collect()
-}
 
 /// A carbon that keeps the lines that it is sent.
 #[derive(Clone, Default)]
@@ -162,33 +138,18 @@ fn prometheus_is_shown_what_the_list_says() {
         shown.entry(name.to_owned()).or_default().extend(labels);
     }
     let mut listed = BTreeSet::new();
-    for row in table("# Every series") {
-        let names = in_ticks(&row[4]);
-        for (at, ending) in names.iter().enumerate() {
-            let name = match at {
-                0 => names[0].to_owned(),
-                _ => format!("{}{ending}", names[0].strip_suffix("_bucket").unwrap()),
-            };
-            let seen = shown
-                .get(&name)
-                .unwrap_or_else(|| panic!("{name} is never shown"));
-            let mut labels: BTreeSet<String> = row[3]
-                .split(", ")
-                .filter(|label| !label.is_empty())
-                .map(str::to_owned)
-                .collect();
-            labels.extend(["worker".to_owned()]);
-            if name.ends_with("_bucket") {
-                labels.insert("le".to_owned());
-            }
-            // Of the whole process, or of a version.
-            let of_version = BTreeSet::from(["version".to_owned()]);
-            assert!(
-                *seen == labels || *seen == &labels | &of_version,
-                "{name}: {seen:?} and not {labels:?}"
-            );
-            listed.insert(name);
-        }
+    for (name, mut labels) in in_prometheus() {
+        let seen = shown
+            .get(&name)
+            .unwrap_or_else(|| panic!("{name} is never shown"));
+        labels.insert("worker".to_owned());
+        // Of the whole process, or of a version.
+        let of_version = BTreeSet::from(["version".to_owned()]);
+        assert!(
+            *seen == labels || *seen == &labels | &of_version,
+            "{name}: {seen:?} and not {labels:?}"
+        );
+        listed.insert(name);
     }
     listed.extend(["registrations_total", "queue_length"].map(str::to_owned));
     listed.extend(["_bucket", "_sum", "_count"].map(|ending| format!("mail_sent_seconds{ending}")));

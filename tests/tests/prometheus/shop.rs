@@ -159,7 +159,7 @@ impl Told {
         self.new + self.old
     }
 
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.new += other.new;
         self.old += other.old;
         self.failed_dark += other.failed_dark;
