@@ -15,19 +15,36 @@ pub fn monitoring() -> PathBuf {
 /// When the list is not there, or has no such headline.
 #[must_use]
 pub fn table(headline: &str) -> Vec<Vec<String>> {
-    let path = monitoring().join("SERIES.md");
-    let list = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let (_, part) = list
-        .split_once(headline)
-        .unwrap_or_else(|| panic!("no {headline}"));
-    let part = part.split("\n#").next().unwrap_or_default();
+    let part = part(headline);
     let rows = part.lines().filter(|line| line.starts_with('|')).skip(2);
     let cells = |row: &str| {
         let cells = row.trim_matches('|').split('|');
         cells.map(|cell| cell.trim().to_owned()).collect()
     };
     rows.map(cells).collect()
+}
+
+/// The names of the list below a headline.
+///
+/// # Panics
+/// As [`table`].
+#[must_use]
+pub fn names(headline: &str) -> Vec<String> {
+    let part = part(headline);
+    let names = part.lines().filter_map(|line| line.strip_prefix("- `"));
+    names
+        .map(|name| name.trim_end_matches('`').to_owned())
+        .collect()
+}
+
+fn part(headline: &str) -> String {
+    let path = monitoring().join("SERIES.md");
+    let list = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (_, part) = list
+        .split_once(headline)
+        .unwrap_or_else(|| panic!("no {headline}"));
+    part.split("\n#").next().unwrap_or_default().to_owned()
 }
 
 /// The words of a cell that stand in backticks.

@@ -4,7 +4,7 @@
 use ioprofiler::collect::series::{METRICS, Name, SeriesKind, Value};
 use ioprofiler::sinks::Graphite;
 use ioprofiler::{Facts, Outcome, Profiler, ProfilerBuilder};
-use ioprofiler_tests::listed::{in_prometheus, in_ticks, table};
+use ioprofiler_tests::listed::{in_prometheus, in_ticks, names, table};
 use ioprofiler_tests::servers::Folder;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -215,10 +215,7 @@ fn graphite_is_sent_what_the_list_says() {
             None => name.into_owned(),
         });
     }
-    let listed: Vec<String> = table("## Names and numbers")
-        .iter()
-        .map(|row| in_ticks(&row[0])[0].to_owned())
-        .collect();
+    let listed = names("## Names and numbers");
     let of_jobs = listed.iter().filter_map(|name| {
         name.strip_prefix("request.ROUTE.")
             .map(|last| format!("job.ROUTE.{last}"))

@@ -5,6 +5,7 @@ use super::sink::destination::Destination;
 use super::{Log, SinkKind};
 use crate::error::Error;
 use crate::profiler::ProfilerBuilder;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(crate) struct MetricsOptions {
     pub(crate) stuck_after: Duration,
     pub(crate) worker: Option<String>,
     pub(crate) destinations: Vec<Destination>,
+    /// Of destinations, by their numbers: where in a file they stand, `FILE:LINE:COLUMN`.
+    pub(crate) places: HashMap<usize, String>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<super::sink::prometheus::Prometheus>,
     pub(crate) state_dir: Option<PathBuf>,
@@ -33,6 +36,7 @@ impl Default for MetricsOptions {
             stuck_after: Duration::from_secs(10),
             worker: None,
             destinations: Vec::new(),
+            places: HashMap::new(),
             #[cfg(feature = "prometheus")]
             prometheus: None,
             state_dir: None,
@@ -71,8 +75,14 @@ impl MetricsOptions {
             prometheus.check()?;
         }
         self.check_general()?;
-        let mut checks = self.destinations.iter();
-        checks.try_for_each(|destination| destination.check(threadless))
+        let mut destinations = self.destinations.iter().enumerate();
+        destinations.try_for_each(|(number, destination)| {
+            let checked = destination.check(threadless);
+            checked.map_err(|wrong| match self.places.get(&number) {
+                Some(place) => Error::new(format!("{place}: {wrong}")),
+                None => wrong,
+            })
+        })
     }
 
     /// What belongs to no part of its own.

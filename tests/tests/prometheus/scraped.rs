@@ -141,7 +141,7 @@ fn a_scrape_is_what_all_clients_of_all_processes_were_told() {
             count("registrations_total", &[]),
             count("registrations_by_plan_total", &["plan=\"pro\""]),
             count("mail_sent_seconds_count", &[]),
-            count("mail_sent_seconds_bucket", &["le=\"0.025\""]),
+            count("mail_sent_seconds_bucket", &["le=\"0.01\""]),
             count("mail_sent_seconds_bucket", &["le=\"0.05\""]),
             count("ioprofiler_process_live", &[]),
             count("queue_length", &[]),

@@ -41,17 +41,14 @@ mod setting;
 mod slip;
 
 use super::kept::Keep;
-use super::sink::destination::{Destination, SinkConfig, Wants};
-use super::sink::parcel::MetricSink;
+use super::sink::destination::{Destination, SinkConfig};
 #[cfg(feature = "prometheus")]
 use super::sink::prometheus::Prometheus;
-use crate::error::Error;
 use crate::profiler::ProfilerBuilder;
 use read::{Reader, read_file};
 pub(crate) use setting::{Setting, Taken};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use toml::de::DeTable;
 
 /// Options that a file can set.
@@ -159,11 +156,10 @@ fn take_sink<S: Configurable + SinkConfig>(
     let mut options = S::default();
     reader.set(&mut options, table);
     if reader.accept(S::NAME, at, table, options.check()) {
-        let destination = Destination(Arc::new(Placed {
-            place: reader.place(at),
-            sink: options,
-        }));
-        builder.metrics.destinations.push(destination);
+        let metrics = &mut builder.metrics;
+        let number = metrics.destinations.len();
+        metrics.places.insert(number, reader.place(at));
+        metrics.destinations.push(Destination(Arc::new(options)));
     }
 }
 
@@ -221,53 +217,12 @@ impl ProfilerBuilder {
     }
 }
 
-/// A sink of which a file said where to send.
-struct Placed<S> {
-    place: String,
-    sink: S,
-}
-
-impl<S: std::fmt::Debug> std::fmt::Debug for Placed<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.sink.fmt(f)
-    }
-}
-
-impl<S: SinkConfig> SinkConfig for Placed<S> {
-    fn name(&self) -> &'static str {
-        self.sink.name()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        self.sink.check()
-    }
-
-    fn interval(&self) -> Duration {
-        self.sink.interval()
-    }
-
-    fn wants(&self) -> Wants {
-        self.sink.wants()
-    }
-
-    fn is_datagram(&self) -> bool {
-        self.sink.is_datagram()
-    }
-
-    fn make(&self) -> Box<dyn MetricSink> {
-        self.sink.make()
-    }
-
-    fn place(&self) -> Option<&str> {
-        Some(&self.place)
-    }
-}
-
 #[cfg(all(test, feature = "graphite", feature = "prometheus"))]
 mod tests {
     use super::*;
     use crate::render::Details;
     use crate::sinks::Graphite;
+    use std::time::Duration;
 
     fn read(text: &str) -> ProfilerBuilder {
         let name = format!("ioprofiler-config-unit-{}.toml", std::process::id());
@@ -282,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_a_file_says_is_what_code_says() {
-        let file = read(
+        let mut file = read(
             r#"
             metrics = true
             stuck_after = 7
@@ -328,6 +283,8 @@ mod tests {
             .keep(keep)
             .send_to(graphite)
             .prometheus(Prometheus::default().leave_out(["route", "method"]));
+        assert!(file.metrics.places[&0].ends_with(".toml:14:13"));
+        file.metrics.places.clear();
         let shown =
             |builder: &ProfilerBuilder| format!("{:?} {:?}", builder.metrics, builder.flag_files);
         assert_eq!(shown(&file), shown(&code));

@@ -100,13 +100,14 @@ const CALL: &[u64] = &[
     10_000 * MS,
 ];
 
-/// The bounds by which the application's own timings are counted, in nanoseconds: they may be of
-/// anything.
+/// The bounds by which the application's own timings are counted, in nanoseconds: they may be of pages
+/// and of calls.
 pub static OWN_BOUNDS_NS: &[u64] = &[
+    MS / 10,
+    MS / 2,
     MS,
     5 * MS,
     10 * MS,
-    25 * MS,
     50 * MS,
     100 * MS,
     250 * MS,
@@ -115,8 +116,6 @@ pub static OWN_BOUNDS_NS: &[u64] = &[
     2_500 * MS,
     5_000 * MS,
     10_000 * MS,
-    30_000 * MS,
-    60_000 * MS,
 ];
 
 macro_rules! metrics {

@@ -5,7 +5,7 @@ use super::{
     DROPS, Distribution, METRICS, Metric, Name, OWN_BOUNDS_NS, Sample, Series, SeriesKind, Unit,
     Value,
 };
-use crate::collect::sink::flat::{self, Flat, bound, flatten};
+use crate::collect::sink::flat::bound;
 use crate::collect::sink::parcel::{Origin, Parcel, Report};
 use crate::collect::sink::prometheus::family_of;
 use crate::sinks::{Destination, Graphite};
@@ -107,43 +107,8 @@ fn known(list: &mut String) {
     }
 }
 
-/// A name with one word for all bounds.
-fn with_bound(name: &str) -> String {
-    match name.split_once(".le.") {
-        Some((before, _)) => format!("{before}.le.BOUND"),
-        None => name.to_owned(),
-    }
-}
-
-fn named(list: &mut String) {
-    let _ = writeln!(list, "| name | unit | is |\n| --- | --- | --- |");
-    let mut before = String::new();
-    for Flat {
-        name,
-        unit,
-        is_count,
-        ..
-    } in flatten(&one_of_each(), true)
-    {
-        let name = with_bound(&name);
-        if name != before {
-            let is = if is_count {
-                "counted in the interval"
-            } else {
-                "as it is"
-            };
-            let _ = writeln!(list, "| `{name}` | {} | {is} |", unit.as_str());
-            before = name;
-        }
-    }
-}
-
-/// The tagged lines that Graphite is sent, without value and time.
-fn tagged(list: &mut String) {
-    let series = Series {
-        version: Some(Arc::from("VERSION")),
-        ..one_of_each()
-    };
+/// The series that Graphite is sent, without values and times.
+fn sent(graphite: Graphite) -> Vec<String> {
     let report = Report {
         at: 0,
         interval: Duration::from_secs(60),
@@ -152,20 +117,43 @@ fn tagged(list: &mut String) {
             worker: None,
         },
         total: Vec::new(),
-        since: vec![series],
+        since: vec![Series {
+            version: Some(Arc::from("VERSION")),
+            ..one_of_each()
+        }],
     };
-    let destination = Destination::from(Graphite::to("localhost:2003").tags(true).prefix("PREFIX"));
-    let mut sink = destination.0.make();
-    let _ = writeln!(list, "| name | tags |\n| --- | --- |");
+    let mut sink = Destination::from(graphite.prefix("PREFIX")).0.make();
     let packets = sink.encode(&Parcel::Report(Arc::new(report)));
-    let text: String = packets
-        .iter()
-        .map(|packet| String::from_utf8_lossy(&packet.bytes).into_owned())
+    let bytes: Vec<u8> = packets
+        .into_iter()
+        .flat_map(|packet| packet.bytes)
         .collect();
+    let text = String::from_utf8(bytes).unwrap();
+    let series = text.lines().filter_map(|line| line.split(' ').next());
+    series.map(str::to_owned).collect()
+}
+
+fn named(list: &mut String) {
     let mut before = String::new();
-    for line in text.lines() {
-        let series = line.split(' ').next().unwrap_or_default();
-        let (name, tags) = series.split_once(';').unwrap_or((series, ""));
+    for series in sent(Graphite::to("localhost:2003")) {
+        let name = series.strip_prefix("PREFIX.HOST.").unwrap();
+        // One word for all bounds.
+        let name = match name.split_once(".le.") {
+            Some((before, _)) => format!("{before}.le.BOUND"),
+            None => name.to_owned(),
+        };
+        if name != before {
+            let _ = writeln!(list, "- `{name}`");
+            before = name;
+        }
+    }
+}
+
+fn tagged(list: &mut String) {
+    let _ = writeln!(list, "| name | tags |\n| --- | --- |");
+    let mut before = String::new();
+    for series in sent(Graphite::to("localhost:2003").tags(true)) {
+        let (name, tags) = series.split_once(';').unwrap_or((&series, ""));
         let tags: Vec<&str> = tags
             .split(';')
             .map(|tag| tag.split('=').next().unwrap_or_default())
@@ -228,8 +216,9 @@ fn list() -> String {
         "\n## Names and numbers: Graphite, StatsD, Ganglia\n\n\
          Behind the prefix and the machine's name, and without a `state_dir` the worker's:\n\
          `ioprofiler.web0022.request.listing_id.p95`. Words in capitals are the values of labels; `request.all.…` and\n\
-         `call.all.…` are of all routes; jobs and commands are `job.NAME.…` and `command.NAME.…`. `BOUND` is one of\n\
-         the bounds above: how many took at most so long.\n\n"
+         `call.all.…` are of all routes; jobs and commands are `job.NAME.…` and `command.NAME.…`. `le.BOUND` is how\n\
+         many took at most so long. `mean`, `p50`, `p95`, `p99`, `max`, `io`, `other` and `time` are milliseconds, ages\n\
+         and timestamps seconds, `memory` is bytes, `hit_ratio` between 0 and 1; all else counts.\n\n"
     );
     named(&mut list);
     let _ = write!(list, "\n## Graphite with tags\n\n");
@@ -250,6 +239,4 @@ fn the_committed_list_is_what_the_source_says() {
         made == committed,
         "examples/monitoring/SERIES.md differs from the source: make it anew with IOPROF_BLESS=1"
     );
-    // Names are made of placeholders that every sink takes.
-    assert_eq!(flat::part("ROUTE"), "ROUTE");
 }

@@ -32,11 +32,6 @@ pub(crate) trait SinkConfig: Send + Sync + std::fmt::Debug {
 
     /// What encodes and sends: made anew in each process.
     fn make(&self) -> Box<dyn MetricSink>;
-
-    /// Where in a file it is configured, `FILE:LINE:COLUMN`.
-    fn place(&self) -> Option<&str> {
-        None
-    }
 }
 
 /// Somewhere to send to: made from the options of a sink, such as
@@ -48,11 +43,9 @@ impl Destination {
     pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
         self.0.check()?;
         if threadless && !self.0.is_datagram() {
-            let place = self.0.place().map(|place| format!("{place}: "));
             return Err(Error::new(format!(
-                "{}{}: a profiler without threads can only send datagrams (udp); \
+                "{}: a profiler without threads can only send datagrams (udp); \
                  set a state_dir and let another process send, or use udp",
-                place.unwrap_or_default(),
                 self.0.name()
             )));
         }

@@ -129,10 +129,11 @@ registrations_total{plan="pro"} 18446744073709551615
 # TYPE mail_sent_seconds histogram
 # UNIT mail_sent_seconds seconds
 # HELP mail_sent_seconds A timing of the application's own: mail.sent.
+mail_sent_seconds_bucket{le="0.0001"} 0
+mail_sent_seconds_bucket{le="0.0005"} 0
 mail_sent_seconds_bucket{le="0.001"} 1
 mail_sent_seconds_bucket{le="0.005"} 1
 mail_sent_seconds_bucket{le="0.01"} 1
-mail_sent_seconds_bucket{le="0.025"} 1
 mail_sent_seconds_bucket{le="0.05"} 1
 mail_sent_seconds_bucket{le="0.1"} 1
 mail_sent_seconds_bucket{le="0.25"} 1
@@ -141,8 +142,6 @@ mail_sent_seconds_bucket{le="1.0"} 1
 mail_sent_seconds_bucket{le="2.5"} 1
 mail_sent_seconds_bucket{le="5.0"} 1
 mail_sent_seconds_bucket{le="10.0"} 1
-mail_sent_seconds_bucket{le="30.0"} 1
-mail_sent_seconds_bucket{le="60.0"} 1
 mail_sent_seconds_bucket{le="+Inf"} 1
 mail_sent_seconds_sum 0.001
 mail_sent_seconds_count 1
