@@ -4,7 +4,7 @@
 use ioprofiler::collect::series::{METRICS, Name, SeriesKind, Value};
 use ioprofiler::sinks::Graphite;
 use ioprofiler::{Facts, Outcome, Profiler, ProfilerBuilder};
-use ioprofiler_tests::listed::{in_prometheus, in_ticks, names, table};
+use ioprofiler_tests::listed::{in_prometheus, in_ticks, monitoring, names, table};
 use ioprofiler_tests::servers::Folder;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -289,4 +289,110 @@ fn graphite_with_tags_is_sent_what_the_list_says() {
         listed.insert(name);
     }
     assert_eq!(sent.into_keys().collect::<BTreeSet<_>>(), listed);
+}
+
+fn of_graphite(file: &str) -> String {
+    std::fs::read_to_string(monitoring().join("graphite").join(file)).unwrap()
+}
+
+/// The sections of one of carbon's files: the pattern, and what is to be done by it.
+fn sections(file: &str, key: &str) -> Vec<(Regex, String)> {
+    let text = of_graphite(file);
+    let value = |section: &str, key: &str| {
+        let line = section
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{key} = ")));
+        line.unwrap_or_else(|| panic!("{file}: no {key} in {section}"))
+            .to_owned()
+    };
+    let sections = text.split("\n[").skip(1);
+    let sections = sections.map(|section| {
+        (
+            Regex::new(&value(section, "pattern")).unwrap(),
+            value(section, key),
+        )
+    });
+    sections.collect()
+}
+
+#[test]
+fn carbon_is_told_how_to_keep_what_it_is_sent() {
+    let aggregation = sections("storage-aggregation.conf", "aggregationMethod");
+    let schemas = sections("storage-schemas.conf", "retentions");
+    let of_names = names("## Names and numbers")
+        .into_iter()
+        .map(|name| format!("ioprofiler.web0022.{name}"));
+    let of_tags = table("## Graphite with tags").into_iter().map(|row| {
+        let name = in_ticks(&row[0])[0].replace("PREFIX", "ioprofiler");
+        format!("{name};host=web0022;route=listing_id")
+    });
+    let counted = [
+        "count",
+        "errors",
+        "aborted",
+        "cancelled",
+        "calls",
+        "time",
+        "bucket",
+        "5ms",
+        "hits",
+        "misses",
+    ];
+    for name in of_names.chain(of_tags) {
+        let name = name.replace("BOUND", "5ms");
+        let last = name.split(';').next().unwrap().rsplit('.').next().unwrap();
+        let expected = match last {
+            last if counted.contains(&last) => "sum",
+            "max" => "max",
+            _ => "average",
+        };
+        // The first one that matches is taken.
+        let found = aggregation
+            .iter()
+            .find(|(pattern, _)| pattern.is_match(&name));
+        assert_eq!(found.map(|(_, method)| &**method), Some(expected), "{name}");
+        assert!(schemas[0].0.is_match(&name), "{name}");
+    }
+    // As often as it is sent, or values are lost.
+    assert!(schemas[0].1.starts_with("60s:"), "{}", schemas[0].1);
+}
+
+#[test]
+fn graphs_of_graphite_draw_what_is_sent() {
+    let listed = names("## Names and numbers");
+    let path = Regex::new(r"ioprofiler\.[A-Za-z0-9_.*]+").unwrap();
+    let is_drawn = |path: &str, listed: &str| {
+        let (path, listed): (Vec<_>, Vec<_>) =
+            (path.split('.').collect(), listed.split('.').collect());
+        let mut parts = path.iter().zip(&listed);
+        let is_value = |part: &str| part.bytes().all(|byte| byte.is_ascii_uppercase());
+        path.len() == listed.len()
+            && parts.all(|(asked, part)| asked == part || *asked == "*" || is_value(part))
+    };
+    let text = of_graphite("graphs.txt");
+    let graphs: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("/render?"))
+        .collect();
+    assert!(graphs.len() > 10);
+    for graph in graphs {
+        let targets = graph.split("&target=").skip(1);
+        assert_eq!(
+            graph.matches('(').count(),
+            graph.matches(')').count(),
+            "{graph}"
+        );
+        for target in targets {
+            let found = path
+                .find(target)
+                .unwrap_or_else(|| panic!("{target} draws nothing"));
+            let drawn = found.as_str();
+            let name = drawn.strip_prefix("ioprofiler.*.").unwrap_or(drawn);
+            let is_listed = listed.iter().any(|listed| is_drawn(name, listed));
+            assert!(
+                is_listed || name == "ioprofiler.events.deploy",
+                "{name} is never sent"
+            );
+        }
+    }
 }

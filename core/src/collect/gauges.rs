@@ -79,7 +79,8 @@ fn add_flags(shared: &Shared, stats: &Stats, samples: &mut Vec<Sample>) {
     let now = clock::wall();
     let age = |then: u64| now.saturating_sub(then) as f64 / NS_PER_S;
     if shared.source.is_some() {
-        let looked_at = stats.flags.looked_at;
+        // Until somebody looks again, when they were read.
+        let looked_at = shared.flags.looked_at().unwrap_or(published.changed_at);
         samples.push(gauge(&FLAGS_CHECKED, &[], age(looked_at)));
         samples.push(gauge(&FLAGS_PROBLEMS, &[], stats.flags.errors as f64));
     }

@@ -113,3 +113,42 @@ fn options_out_of_range_fail_at_start() {
         "worker: \"\" has not between 1 and 64 bytes"
     );
 }
+
+#[test]
+fn flags_that_nobody_looked_at_yet_are_as_old_as_their_reading() {
+    let folder = folder("flags");
+    let file = folder.join("flags.toml");
+    std::fs::write(&file, "[flags.new_search]\nenabled = \"on\"\n").unwrap();
+    let profiler = Profiler::builder()
+        .flags([file])
+        .metrics(true)
+        .threadless(true)
+        .build()
+        .unwrap();
+    let series = profiler.series();
+    for age in ["flags.checked.age", "flags.changed.age"] {
+        let age = gauge(&series, age, &[]);
+        assert!((0.0..60.0).contains(&age), "{age}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_process_that_is_only_scraped_looks_at_its_flags_too() {
+    let folder = folder("scraped");
+    let file = folder.join("flags.toml");
+    std::fs::write(&file, "[flags.new_search]\nenabled = \"on\"\n").unwrap();
+    let builder = Profiler::builder().flags([file]).metrics(true);
+    let profiler = builder.build().unwrap();
+    let looks = || profiler.stats().flags.looks;
+    assert_eq!(profiler.prometheus("").status, 200);
+    for _ in 0..1_000 {
+        if looks() > 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(looks() > 1);
+    assert!(profiler.shutdown(SOON));
+    std::fs::remove_dir_all(folder).unwrap();
+}

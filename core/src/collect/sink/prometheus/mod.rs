@@ -190,6 +190,8 @@ impl Shared {
                  or make the profiler with metrics(true)",
             );
         }
+        // A process that answers nothing but scrapes looks at its flags, too, and tells the others.
+        self.collector.wake_later(self);
         let series = self.series();
         if series.is_empty() {
             return Exposition::not_now(
