@@ -21,7 +21,7 @@
 //!
 //! Options that a file may set say so themselves, one line a key, in the module of the sink:
 //!
-//! ```ignore
+//! ```text
 //! impl Configurable for Graphite {
 //!     const NAME: &'static str = "graphite"; // the table, and the cargo feature
 //!     const KEYS: &'static [Key<Self>] = &[
@@ -288,6 +288,19 @@ mod tests {
         let shown =
             |builder: &ProfilerBuilder| format!("{:?} {:?}", builder.metrics, builder.flag_files);
         assert_eq!(shown(&file), shown(&code));
+    }
+
+    #[test]
+    fn the_example_says_what_is_usual() {
+        let mut file = read(include_str!(
+            "../../../../examples/monitoring/ioprofiler.toml"
+        ));
+        file.metrics.places.clear();
+        let code = ProfilerBuilder::default()
+            .keep(Keep::default())
+            .prometheus(Prometheus::default())
+            .send_to(Graphite::to("carbon.example.com:2003"));
+        assert_eq!(format!("{:?}", file.metrics), format!("{:?}", code.metrics));
     }
 
     #[test]
