@@ -19,6 +19,7 @@ mod memory;
 mod page;
 mod rendering;
 mod report;
+mod scrape;
 mod spans;
 
 use harness::{Effort, Result};
@@ -30,20 +31,21 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 /// What can be asked for.
 const HELP: &str = "\
-usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [flags] [log] [stats] [memory] [page]
+usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [flags] [log] [scrape] [stats] [memory] [page]
 
 Without a name: everything. --quick measures next to nothing, to see that all of it runs.
 --instructions counts instructions under valgrind instead of time.
 ";
 
 /// The tables, in the order they are printed.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "spans",
     "requests",
     "sizes",
     "rendering",
     "flags",
     "log",
+    "scrape",
     "stats",
     "memory",
     "page",
@@ -103,6 +105,7 @@ fn one_table(table: &str, effort: Effort, quick: bool) -> Result<String> {
         "rendering" => rendering::report(effort, quick),
         "flags" => flags::report(effort, quick),
         "log" => log::report(effort, quick),
+        "scrape" => scrape::report(effort, quick),
         "stats" => log_stats::report(quick),
         "memory" => memory::report(quick),
         _ => page::report(quick),
@@ -117,6 +120,7 @@ fn run_part(part: &str, effort: Effort) -> Result<()> {
     match part {
         "rendering" => rendering::run(effort),
         "log" => log::run(effort),
+        "scrape" => scrape::run(effort),
         other => Err(format!("no part {other}").into()),
     }
 }
