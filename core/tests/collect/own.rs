@@ -152,3 +152,27 @@ fn a_process_that_is_only_scraped_looks_at_its_flags_too() {
     assert!(profiler.shutdown(SOON));
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_scrape_that_cannot_tell_what_all_have_counted_says_so() {
+    let folder = folder("gone");
+    let state = folder.join("state");
+    let builder = Profiler::builder().state_dir(&state).threadless(true);
+    let profiler = builder.build().unwrap();
+    profiler.count("gone.registrations", 3);
+    let counted = |scrape: &str| scrape.contains("\ngone_registrations_total 3\n");
+    let scrape = profiler.prometheus("");
+    assert!(scrape.status == 200 && counted(&scrape.body));
+    std::fs::remove_dir_all(&state).unwrap();
+    // Less than before would be taken for a new beginning.
+    let scrape = profiler.prometheus("");
+    assert_eq!(scrape.status, 503);
+    assert_eq!(
+        scrape.body,
+        "nothing can be read now: the collector is busy, or state_dir cannot be read\n"
+    );
+    std::fs::create_dir_all(state.join("series")).unwrap();
+    let scrape = profiler.prometheus("");
+    assert!(scrape.status == 200 && counted(&scrape.body));
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -354,6 +354,23 @@ fn a_real_prometheus_sees_what_clients_counted_and_answers_each_query() {
             "{place}: {asked}: {values:?}"
         );
     }
+    // Names that try to break the exposition are read as what they are, and break nothing.
+    assert_eq!(workers.get("/hostile", "").unwrap().text(), "done");
+    let forging = r#"{route=~"evil.*666.*"}"#;
+    for (selector, expected) in [
+        (r#"{route="a\nb"}"#, 1.0),
+        (forging, 1.0),
+        (r#"{route="back\\slash"}"#, 1.0),
+        (r#"{route="clay \u2028 é � 陶 \U0001f3fa"}"#, 1.0),
+        (r#"{route="/listing/{id}"}"#, told.listings() as f64),
+    ] {
+        let series = format!("sum(ioprofiler_request_duration_seconds_count{selector})");
+        wait(|| match query(&server, &series)[..] {
+            [found] if found == expected => Ok(()),
+            ref other => Err((series.clone(), other.to_vec())),
+        });
+    }
+    assert_eq!(query(&server, "up"), [1.0]);
     let rules = ask(&server, "/api/v1/rules");
     for group in list(&rules["data"], "groups") {
         for rule in list(group, "rules") {

@@ -156,7 +156,7 @@ impl Reader<'_> {
             }
             DeValue::Array(list) if list.iter().all(is_table) && !list.is_empty() => {
                 if !table.several && list.len() > 1 {
-                    let second = list.iter().nth(1).map_or(at, |item| item.span().start);
+                    let second = list.get(1).map_or(at, |item| item.span().start);
                     self.say(second, format!("a second [{name}]; there can be one"));
                     return;
                 }

@@ -188,7 +188,7 @@ impl Series {
     }
 
     /// The same some time later: what says how long ago something was says so of that time.
-    pub(crate) fn as_of(mut self, now: u64) -> Self {
+    pub(crate) fn aged(mut self, now: u64) -> Self {
         let later = now.saturating_sub(self.at) as f64 / 1e9;
         for sample in &mut self.samples {
             let is_age = sample.name.metric().is_some_and(Metric::is_age);

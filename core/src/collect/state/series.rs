@@ -101,7 +101,7 @@ impl SeriesFolder {
             }
             for one in series {
                 all.add(if runs {
-                    one.as_of(now)
+                    one.aged(now)
                 } else {
                     one.without_gauges()
                 });

@@ -308,8 +308,11 @@ fn hostile_texts_are_escaped_or_replaced() {
 
 const MAX_CHARS: usize = 256;
 
+/// Names and values of labels.
+type Pairs = Vec<(String, String)>;
+
 /// Takes a line apart: name, labels, value. Panics where it is none.
-fn row(line: &str) -> (String, Vec<(String, String)>, f64) {
+fn row(line: &str) -> (String, Pairs, f64) {
     let end = line.find(['{', ' ']).unwrap_or_else(|| panic!("{line}"));
     let is_name = |name: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -357,7 +360,7 @@ fn judge(text: &str, format: Format) {
     let mut seen = HashSet::new();
     let mut families = HashMap::new();
     let mut family: Option<(String, String)> = None;
-    let mut bucket: Option<(Vec<(String, String)>, f64, f64)> = None;
+    let mut bucket: Option<(Pairs, f64, f64)> = None;
     let mut counts = HashMap::new();
     for line in text.lines().filter(|line| *line != "# EOF") {
         if let Some(head) = line.strip_prefix("# TYPE ") {
