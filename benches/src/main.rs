@@ -20,6 +20,7 @@ mod memory;
 mod page;
 mod rendering;
 mod report;
+mod scrape;
 mod spans;
 
 use harness::{Effort, Result};
@@ -31,14 +32,14 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 /// What can be asked for.
 const HELP: &str = "\
-usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [flags] [log] [collect] [stats] [memory] [page]
+usage: ioprofiler-benches [--quick] [--instructions] [spans] [requests] [sizes] [rendering] [flags] [log] [collect] [scrape] [stats] [memory] [page]
 
 Without a name: everything. --quick measures next to nothing, to see that all of it runs.
 --instructions counts instructions under valgrind instead of time.
 ";
 
 /// The tables, in the order they are printed.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "spans",
     "requests",
     "sizes",
@@ -46,6 +47,7 @@ const TABLES: [&str; 10] = [
     "flags",
     "log",
     "collect",
+    "scrape",
     "stats",
     "memory",
     "page",
@@ -106,6 +108,7 @@ fn one_table(table: &str, effort: Effort, quick: bool) -> Result<String> {
         "flags" => flags::report(effort, quick),
         "log" => log::report(effort, quick),
         "collect" => collect::report(effort, quick),
+        "scrape" => scrape::report(effort, quick),
         "stats" => log_stats::report(quick),
         "memory" => memory::report(quick),
         _ => page::report(quick),
@@ -121,6 +124,7 @@ fn run_part(part: &str, effort: Effort) -> Result<()> {
         "rendering" => rendering::run(effort),
         "log" => log::run(effort),
         "collect" => collect::run(effort),
+        "scrape" => scrape::run(effort),
         other => Err(format!("no part {other}").into()),
     }
 }

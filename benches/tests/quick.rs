@@ -23,6 +23,7 @@ fn every_row_is_measured() {
         "rendering",
         "flags",
         "log",
+        "scrape",
         "stats",
     ]);
     assert!(!report.contains("not measured"), "{report}");
@@ -37,6 +38,8 @@ fn every_row_is_measured() {
         "Reload of 5,000 flags",
         "a note set again",
         "the combined line with 6 notes",
+        "4 processes that share a state_dir",
+        "prometheus-client",
         "ioprofiler log stats",
     ] {
         assert!(report.contains(row), "{row} is missing:\n{report}");

@@ -4,13 +4,28 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     message: String,
+    option: Option<String>,
 }
 
 impl Error {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            option: None,
         }
+    }
+
+    /// Of an option, `graphite.address`: where it stands in a file can be found by this name.
+    pub(crate) fn of(option: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        let option = option.into();
+        Self {
+            message: format!("{option}: {why}"),
+            option: Some(option),
+        }
+    }
+
+    pub(crate) fn option(&self) -> Option<&str> {
+        self.option.as_deref()
     }
 }
 

@@ -8,5 +8,7 @@ pub use crate::collect::sink::destination::Destination;
 pub use crate::collect::sink::ganglia::Ganglia;
 #[cfg(feature = "graphite")]
 pub use crate::collect::sink::graphite::Graphite;
+#[cfg(feature = "prometheus")]
+pub use crate::collect::sink::prometheus::{Exposition, Prometheus};
 #[cfg(feature = "statsd")]
 pub use crate::collect::sink::statsd::{Statsd, StatsdDialect, StatsdTimings};

@@ -2,8 +2,10 @@
 
 pub mod browser;
 pub mod command;
+pub mod listed;
 pub mod metric_servers;
 pub mod panel;
 pub mod php;
 pub mod servers;
 pub mod shop;
+pub mod workers;

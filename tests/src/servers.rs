@@ -1,9 +1,10 @@
-//! Real servers for tests: Apache, nginx, PHP-FPM, MariaDB, PostgreSQL, memcached, Redis, each in a
-//! folder of its own on a port of its own, stopped when it is dropped.
+//! Real servers for tests: Apache, nginx, PHP-FPM, MariaDB, PostgreSQL, memcached, Redis, Prometheus,
+//! each in a folder of its own on a port of its own, stopped when it is dropped.
 //!
 //! Where one is not installed a test that needs it is skipped, saying so; with
 //! `IOPROFILER_TEST_SERVERS=required` in the environment it fails instead.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -333,6 +334,28 @@ pub fn php_fpm(ini: impl Fn(&Folder) -> String) -> Option<Server> {
     })
 }
 
+/// Prometheus with this configuration, which is made for its folder; `None` where it is not installed.
+///
+/// # Panics
+/// When it is installed and does not start.
+#[must_use]
+pub fn prometheus(configuration: impl Fn(&Folder) -> String) -> Option<Server> {
+    let server = program("prometheus")?;
+    start(Folder::new("prometheus"), "-TERM", |folder, port| {
+        let file = folder.file("prometheus.yml", &configuration(folder));
+        let mut command = dies_with_us(&server, None);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.path("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=warn");
+        command
+    })
+}
+
 /// The time zone of its log: one whose offset is no whole number of hours.
 pub const APACHE_ZONE: &str = "America/St_Johns";
 /// Where Debian has them.
@@ -449,14 +472,71 @@ pub(crate) fn run(command: &mut Command) {
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
     let found = find_program(name);
-    if found.is_none() {
-        let required = std::env::var_os("IOPROFILER_TEST_SERVERS").is_some_and(|v| v == "required");
-        assert!(
-            !required,
-            "{name} is not installed, and IOPROFILER_TEST_SERVERS=required"
-        );
-    }
+    assert!(
+        found.is_some() || !is_required(),
+        "{name} is not installed, and IOPROFILER_TEST_SERVERS=required"
+    );
     found
+}
+
+fn is_required() -> bool {
+    std::env::var_os("IOPROFILER_TEST_SERVERS").is_some_and(|value| value == "required")
+}
+
+/// A Python that has this module: that of the path, or the system's own, which has Debian's packages.
+/// Not finding one skips the test, unless servers are required.
+///
+/// # Panics
+/// When it is required and not there.
+#[must_use]
+pub fn python_with(module: &str) -> Option<PathBuf> {
+    let has_it = |python: &PathBuf| {
+        let mut command = Command::new(python);
+        command.args(["-c", &format!("import {module}")]);
+        let output = command.stdin(Stdio::null()).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let pythons = [
+        find_program("python3"),
+        Some(PathBuf::from("/usr/bin/python3")),
+    ];
+    let found = pythons.into_iter().flatten().find(has_it);
+    assert!(
+        found.is_some() || !is_required(),
+        "no Python has {module}, and IOPROFILER_TEST_SERVERS=required"
+    );
+    found
+}
+
+/// What a program says that is given this on its standard input, and whether it ended well.
+///
+/// # Panics
+/// When it cannot be run.
+#[must_use]
+pub fn says(command: &mut Command, input: &str) -> (bool, String) {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut stdin = child.stdin.take();
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || {
+        // A program that has seen enough closes its end.
+        stdin
+            .as_mut()
+            .map(|stdin| stdin.write_all(input.as_bytes()))
+    });
+    let output = child
+        .wait_with_output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    drop(writer.join());
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

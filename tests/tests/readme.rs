@@ -3,6 +3,7 @@
 
 use ioprofiler::{Facts, Profiler};
 use ioprofiler_tests::command;
+use ioprofiler_tests::servers::Folder;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -34,13 +35,35 @@ fn shell_lines() -> Vec<String> {
 const FLAG_FILES: [&str; 2] = ["flags.toml", "emergency.toml"];
 
 fn flag_blocks() -> Vec<String> {
+    let blocks = toml_blocks().into_iter();
+    blocks.filter(|block| block.contains("[flags")).collect()
+}
+
+fn toml_blocks() -> Vec<String> {
     let readme = std::fs::read_to_string(top().join("README.md")).expect("there is a README");
     readme
         .split("```toml\n")
         .skip(1)
         .filter_map(|block| block.split_once("```\n").map(|(block, _)| block.to_owned()))
-        .filter(|block| block.contains("[flags"))
         .collect()
+}
+
+#[test]
+fn shown_configuration_is_taken() {
+    let folder = Folder::new("readme-configuration");
+    let blocks = toml_blocks();
+    let shown = "# ioprofiler.toml\n";
+    let blocks: Vec<&String> = blocks
+        .iter()
+        .filter(|block| block.starts_with(shown))
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let state = folder.path("state").display().to_string();
+        let file = folder.file("ioprofiler.toml", &block.replace("/var/lib/shop", &state));
+        let profiler = Profiler::builder().config_file(file).build();
+        profiler.unwrap_or_else(|wrong| panic!("{block}\n{wrong}"));
+    }
 }
 
 fn run(line: &str, exported: &str, folder: &Path, programs: &Path) -> Output {

@@ -90,8 +90,10 @@ mod ending;
 mod facts;
 mod future;
 mod layer;
+mod metrics;
 
 pub use ask::Asking;
 pub use body::ProfiledBody;
 pub use future::ResponseFuture;
 pub use layer::{Ioprofiler, IoprofilerLayer};
+pub use metrics::{Metrics, MetricsFuture};

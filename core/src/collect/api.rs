@@ -122,6 +122,16 @@ impl Shared {
         series.unwrap_or_default()
     }
 
+    /// What tells this process from others of its application, where each reports for itself.
+    pub(crate) fn worker(&self) -> Option<String> {
+        let options = &self.collector.options.metrics;
+        let worker = || {
+            let worker = options.worker.clone();
+            worker.unwrap_or_else(|| self.pid().to_string())
+        };
+        options.state_dir.is_none().then(worker)
+    }
+
     /// Runs something with what is counted and kept, all that has ended until now included.
     fn with_metrics<R>(
         &'static self,

@@ -4,7 +4,7 @@
 use super::series::{BUILD_INFO, Metric};
 use super::series::{
     DEPLOY_TIME, FLAGS_CHANGED, FLAGS_CHECKED, FLAGS_INFO, FLAGS_PROBLEMS, FLAGS_SHED,
-    PROCESS_COUNT, PROCESS_MEMORY, PROFILER_DROPPED, PROFILER_OUTSIDE, REQUEST_LIVE, REQUEST_STUCK,
+    PROCESS_LIVE, PROCESS_MEMORY, PROFILER_DROPPED, PROFILER_OUTSIDE, REQUEST_LIVE, REQUEST_STUCK,
     SINK_POINTS, Sample, Value,
 };
 use super::sink::outbox::Fate;
@@ -41,7 +41,7 @@ pub(super) struct Beside<'a> {
 /// Adds the process's own series to a list.
 pub(super) fn add(shared: &Shared, beside: &Beside<'_>, samples: &mut Vec<Sample>) {
     let stats = Stats::collect(shared);
-    samples.push(gauge(&PROCESS_COUNT, &[], 1.0));
+    samples.push(gauge(&PROCESS_LIVE, &[], 1.0));
     if let Some(bytes) = memory::resident() {
         samples.push(gauge(&PROCESS_MEMORY, &[], bytes as f64));
     }
@@ -88,7 +88,8 @@ fn add_flags(shared: &Shared, stats: &Stats, samples: &mut Vec<Sample>) {
     let now = clock::wall();
     let age = |then: u64| now.saturating_sub(then) as f64 / NS_PER_S;
     if shared.source.is_some() {
-        let looked_at = stats.flags.looked_at;
+        // Until somebody looks again, when they were read.
+        let looked_at = shared.flags.looked_at().unwrap_or(published.changed_at);
         samples.push(gauge(&FLAGS_CHECKED, &[], age(looked_at)));
         samples.push(gauge(&FLAGS_PROBLEMS, &[], stats.flags.errors as f64));
     }

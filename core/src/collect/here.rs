@@ -40,6 +40,9 @@ pub(super) struct Here {
     /// To be woken by.
     pub(super) handle: OnceLock<Thread>,
     pub(super) stopped: AtomicBool,
+    /// Scrapes that are being worked on.
+    #[cfg(feature = "prometheus")]
+    pub(super) scrapes: std::sync::atomic::AtomicU32,
     /// The thread was told not to wait for its next turn.
     hurry: AtomicBool,
     /// How many times somebody wanted everything sent, and how many of these are done.
@@ -75,6 +78,8 @@ impl Here {
             thread: AtomicU8::new(NO_THREAD),
             handle: OnceLock::new(),
             stopped: AtomicBool::new(false),
+            #[cfg(feature = "prometheus")]
+            scrapes: std::sync::atomic::AtomicU32::new(0),
             hurry: AtomicBool::new(false),
             flushes_wanted: AtomicU64::new(0),
             flushes_done: AtomicU64::new(0),

@@ -5,8 +5,10 @@
 //! nothing is there of the person who asked, unless the operator wants full details. Bounded in
 //! number and in bytes.
 
+use super::config::{Configurable, Key};
 use super::state::kept::KeptFolder;
 use crate::clock;
+use crate::error::Error;
 use crate::profile::{ProfileData, RequestKind, State};
 use crate::render::{Details, mask};
 use crate::request::Profile;
@@ -49,6 +51,25 @@ impl Default for Keep {
     }
 }
 
+impl Configurable for Keep {
+    const NAME: &'static str = "keep";
+    const KEYS: &'static [Key<Self>] = &[
+        Key("slowest", |keep, setting| setting.number(&mut keep.slowest)),
+        Key("errors", |keep, setting| setting.number(&mut keep.errors)),
+        Key("during", |keep, setting| setting.duration(&mut keep.during)),
+        Key("max_bytes", |keep, setting| {
+            setting.number(&mut keep.max_bytes)
+        }),
+        Key("details", |keep, setting| {
+            let words = [
+                ("fingerprint", Details::Fingerprint),
+                ("full", Details::Full),
+            ];
+            setting.choice(&mut keep.details, &words)
+        }),
+    ];
+}
+
 impl Keep {
     /// So many slowest requests of each route. Default 5, at most 100.
     #[must_use]
@@ -85,19 +106,24 @@ impl Keep {
         self
     }
 
-    pub(crate) fn check(&self) -> Result<(), crate::Error> {
-        let range = |name: &str, value: u64, most: u64| {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let at_most = |option: &str, value: usize, most: usize| {
             if value <= most {
                 return Ok(());
             }
-            Err(crate::Error::new(format!(
-                "keep.{name}: {value} is more than {most}"
-            )))
+            Err(Error::of(
+                option,
+                format_args!("{value} is more than {most}"),
+            ))
         };
-        range("slowest", self.slowest as u64, 100)?;
-        range("errors", self.errors as u64, 100)?;
-        range("during (in seconds)", self.during.as_secs(), 86_400)?;
-        range("max_bytes", self.max_bytes as u64, 1 << 30)
+        at_most("keep.slowest", self.slowest, 100)?;
+        at_most("keep.errors", self.errors, 100)?;
+        at_most("keep.max_bytes", self.max_bytes, 1 << 30)?;
+        if self.during > Duration::from_secs(86_400) {
+            let why = format!("{:?} is more than 1d", self.during);
+            return Err(Error::of("keep.during", why));
+        }
+        Ok(())
     }
 }
 

@@ -12,14 +12,15 @@ use super::kept::{Keep, Keeper, Kept, has_failed};
 use super::options::MetricsOptions;
 use super::outlets::Outlets;
 use super::own::Moved;
+use super::series::Series;
 use super::series::distribution::Histograms;
-use super::series::{Series, add_to};
+use super::series::sum::Sum;
 use super::sink::outbox::Fate;
 use super::sink::parcel::Origin;
 use super::state::State;
 use super::state::kept::KeptFolder;
 use super::state::process::Pace;
-use super::state::series::MOST_VERSIONS;
+use super::state::series::{KEPT_VERSIONS, MOST_VERSIONS};
 use super::state::{Keeps, ProcessStatus, SinkStatus};
 use super::stuck::Stuck;
 use crate::clock::{self, Scale};
@@ -81,13 +82,9 @@ impl Metrics {
             .keep
             .or_else(|| state.as_ref().map(|_| Keep::default()));
         let folder = options.state_dir.as_deref().map(KeptFolder::of);
-        let worker = || {
-            let worker = options.worker.clone();
-            worker.unwrap_or_else(|| shared.pid().to_string())
-        };
         let origin = Origin {
             host,
-            worker: state.is_none().then(worker),
+            worker: shared.worker(),
         };
         Self {
             aggregate: Aggregate::new(options.build_id.as_deref().map(Arc::from)),
@@ -154,14 +151,15 @@ impl Metrics {
 
     /// What this process counted so far: of each version of the application, and what belongs to
     /// none.
-    fn own_series(&mut self, shared: &'static Shared, here: &Here) -> Vec<Series> {
-        let mut series = vec![self.aggregate.series()];
-        let of_process = self.series_of_process(shared, here);
-        add_to(&mut series, &of_process, MOST_VERSIONS);
-        for before in &self.before {
-            add_to(&mut series, before, MOST_VERSIONS);
-        }
-        series
+    fn own_series(&mut self, shared: &'static Shared, here: &Here, most: usize) -> Vec<Series> {
+        let mut all = Sum::default();
+        all.add(self.aggregate.series());
+        all.add(self.series_of_process(shared, here));
+        self.before
+            .iter()
+            .cloned()
+            .for_each(|series| all.add(series));
+        all.newest(most, |_| false)
     }
 
     /// What belongs to the process, and to no version.
@@ -193,7 +191,7 @@ impl Metrics {
     /// What was counted so far: by this process, or with a `state_dir` by all.
     pub(super) fn series(&mut self, shared: &'static Shared, here: &Here) -> Vec<Series> {
         if self.state.is_none() {
-            return self.own_series(shared, here);
+            return self.own_series(shared, here, MOST_VERSIONS);
         }
         // Read back from its file like everybody else's part, so that no sum ever goes back.
         self.tell(shared, here);
@@ -310,7 +308,7 @@ impl Metrics {
 
     fn tell(&mut self, shared: &'static Shared, here: &Here) {
         let begun = Instant::now();
-        let own = self.own_series(shared, here);
+        let own = self.own_series(shared, here, KEPT_VERSIONS);
         if let Some(state) = &mut self.state {
             state.tell(&own);
         }
@@ -354,8 +352,12 @@ impl Metrics {
     /// From now on another version of the application is running.
     fn set_version(&mut self, version: Arc<str>) {
         if self.aggregate.version() != Some(&version) {
-            let ended = self.aggregate.series();
-            add_to(&mut self.before, &ended, MOST_VERSIONS - 2);
+            let mut before = Sum::default();
+            before.add(self.aggregate.series());
+            std::mem::take(&mut self.before)
+                .into_iter()
+                .for_each(|series| before.add(series));
+            self.before = before.newest(KEPT_VERSIONS, |_| false);
             self.aggregate = Aggregate::new(Some(version));
         }
     }

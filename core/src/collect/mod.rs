@@ -7,6 +7,14 @@
 //! read them, hands reports to those that send them, and says once a minute and kind what went
 //! wrong. What the list does not take is added up where it ended, so that no sum is ever lost. In a
 //! child of a fork everything here is made anew.
+#![cfg_attr(
+    not(feature = "graphite"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what sinks are made of, without a sink"
+    )
+)]
 
 pub mod series;
 pub mod sink;
@@ -14,6 +22,7 @@ pub mod state;
 
 mod aggregate;
 mod api;
+pub(crate) mod config;
 mod events;
 mod gauges;
 mod here;

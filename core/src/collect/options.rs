@@ -5,6 +5,7 @@ use super::sink::destination::Destination;
 use super::{Log, SinkKind};
 use crate::error::Error;
 use crate::profiler::ProfilerBuilder;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,13 +13,19 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct MetricsOptions {
     /// Whether finished requests are added up, though nobody is sent anything.
-    wanted: bool,
+    pub(crate) wanted: bool,
     pub(crate) keep: Option<Keep>,
     pub(crate) stuck_after: Duration,
     pub(crate) worker: Option<String>,
     pub(crate) destinations: Vec<Destination>,
+    /// Of destinations, by their numbers: where in a file they stand, `FILE:LINE:COLUMN`.
+    pub(crate) places: HashMap<usize, String>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Option<super::sink::prometheus::Prometheus>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) build_id: Option<String>,
+    /// What is wrong with the file that some of this was read from.
+    pub(crate) config_error: Option<Error>,
 }
 
 impl Default for MetricsOptions {
@@ -29,8 +36,12 @@ impl Default for MetricsOptions {
             stuck_after: Duration::from_secs(10),
             worker: None,
             destinations: Vec::new(),
+            places: HashMap::new(),
+            #[cfg(feature = "prometheus")]
+            prometheus: None,
             state_dir: None,
             build_id: None,
+            config_error: None,
         }
     }
 }
@@ -39,30 +50,55 @@ impl MetricsOptions {
     /// Whether anything is counted at all.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted
+            || self.is_scraped()
             || self.keep.is_some()
             || self.state_dir.is_some()
             || !self.destinations.is_empty()
     }
 
+    fn is_scraped(&self) -> bool {
+        #[cfg(feature = "prometheus")]
+        return self.prometheus.is_some();
+        #[cfg(not(feature = "prometheus"))]
+        return false;
+    }
+
     pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
+        if let Some(wrong) = &self.config_error {
+            return Err(wrong.clone());
+        }
         if let Some(keep) = &self.keep {
             keep.check()?;
         }
+        #[cfg(feature = "prometheus")]
+        if let Some(prometheus) = &self.prometheus {
+            prometheus.check()?;
+        }
+        self.check_general()?;
+        let mut destinations = self.destinations.iter().enumerate();
+        destinations.try_for_each(|(number, destination)| {
+            let checked = destination.check(threadless);
+            checked.map_err(|wrong| match self.places.get(&number) {
+                Some(place) => Error::new(format!("{place}: {wrong}")),
+                None => wrong,
+            })
+        })
+    }
+
+    /// What belongs to no part of its own.
+    pub(crate) fn check_general(&self) -> Result<(), Error> {
         let stuck_after = self.stuck_after.as_millis();
         if !(100..=86_400_000).contains(&stuck_after) {
-            return Err(Error::new(format!(
-                "stuck_after (in ms): {stuck_after} is not between 100 and 86400000"
-            )));
+            let why = format!("{:?} is not between 100ms and 1d", self.stuck_after);
+            return Err(Error::of("stuck_after", why));
         }
-        if let Some(worker) = &self.worker
-            && !(1..=64).contains(&worker.len())
-        {
-            return Err(Error::new(format!(
-                "worker: {worker:?} has not between 1 and 64 bytes"
-            )));
+        match &self.worker {
+            Some(worker) if !(1..=64).contains(&worker.len()) => {
+                let why = format!("{worker:?} has not between 1 and 64 bytes");
+                Err(Error::of("worker", why))
+            }
+            _ => Ok(()),
         }
-        let mut checks = self.destinations.iter();
-        checks.try_for_each(|destination| destination.check(threadless))
     }
 }
 
@@ -80,7 +116,7 @@ impl ProfilerBuilder {
     /// Adds finished requests up: by route, by category, by flag. What is counted is read with
     /// [`Profiler::series`](crate::Profiler::series) or
     /// [`Profiler::prometheus`](crate::Profiler::prometheus). Default: only where there is a
-    /// `state_dir` or somewhere to send to.
+    /// `state_dir`, somewhere to send to, or an option of what needs it.
     #[must_use]
     pub fn metrics(mut self, wanted: bool) -> Self {
         self.metrics.wanted = wanted;

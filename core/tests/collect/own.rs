@@ -106,10 +106,73 @@ fn options_out_of_range_fail_at_start() {
     );
     assert_eq!(
         wrong(builder().stuck_after(Duration::from_millis(5))),
-        "stuck_after (in ms): 5 is not between 100 and 86400000"
+        "stuck_after: 5ms is not between 100ms and 1d"
     );
     assert_eq!(
         wrong(builder().worker("")),
         "worker: \"\" has not between 1 and 64 bytes"
     );
+}
+
+#[test]
+fn flags_that_nobody_looked_at_yet_are_as_old_as_their_reading() {
+    let folder = folder("flags");
+    let file = folder.join("flags.toml");
+    std::fs::write(&file, "[flags.new_search]\nenabled = \"on\"\n").unwrap();
+    let profiler = Profiler::builder()
+        .flags([file])
+        .metrics(true)
+        .threadless(true)
+        .build()
+        .unwrap();
+    let series = profiler.series();
+    for age in ["flags.checked.age", "flags.changed.age"] {
+        let age = gauge(&series, age, &[]);
+        assert!((0.0..60.0).contains(&age), "{age}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_process_that_is_only_scraped_looks_at_its_flags_too() {
+    let folder = folder("scraped");
+    let file = folder.join("flags.toml");
+    std::fs::write(&file, "[flags.new_search]\nenabled = \"on\"\n").unwrap();
+    let builder = Profiler::builder().flags([file]).metrics(true);
+    let profiler = builder.build().unwrap();
+    let looks = || profiler.stats().flags.looks;
+    assert_eq!(profiler.prometheus("").status, 200);
+    for _ in 0..1_000 {
+        if looks() > 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(looks() > 1);
+    assert!(profiler.shutdown(SOON));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_scrape_that_cannot_tell_what_all_have_counted_says_so() {
+    let folder = folder("gone");
+    let state = folder.join("state");
+    let builder = Profiler::builder().state_dir(&state).threadless(true);
+    let profiler = builder.build().unwrap();
+    profiler.count("gone.registrations", 3);
+    let counted = |scrape: &str| scrape.contains("\ngone_registrations_total 3\n");
+    let scrape = profiler.prometheus("");
+    assert!(scrape.status == 200 && counted(&scrape.body));
+    std::fs::remove_dir_all(&state).unwrap();
+    // Less than before would be taken for a new beginning.
+    let scrape = profiler.prometheus("");
+    assert_eq!(scrape.status, 503);
+    assert_eq!(
+        scrape.body,
+        "nothing can be read now: the collector is busy, or state_dir cannot be read\n"
+    );
+    std::fs::create_dir_all(state.join("series")).unwrap();
+    let scrape = profiler.prometheus("");
+    assert!(scrape.status == 200 && counted(&scrape.body));
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -173,14 +173,14 @@ fn they_are_one_set_of_series_also_when_some_were_killed() {
     let series = merged_series(&folder);
     assert_eq!(requests(&series), 10);
     assert_eq!(counter(&series, "registrations", &[]), 4);
-    assert_eq!(gauge(&series, "process.count", &[]), 4.0);
+    assert_eq!(gauge(&series, "process.live", &[]), 4.0);
 
     workers.remove(3).kill();
     workers.remove(0).kill();
     let series = merged_series(&folder);
     assert_eq!(requests(&series), 10, "what they counted stays");
     assert_eq!(
-        gauge(&series, "process.count", &[]),
+        gauge(&series, "process.live", &[]),
         2.0,
         "what they had does not"
     );

@@ -89,6 +89,13 @@ impl Hash for Metric {
     }
 }
 
+impl Metric {
+    /// Whether it says how long ago something was, which grows by itself.
+    pub(crate) fn is_age(&self) -> bool {
+        *self == FLAGS_CHECKED || *self == FLAGS_CHANGED
+    }
+}
+
 const MS: u64 = 1_000_000;
 
 /// Pages: those that OpenTelemetry recommends for HTTP.
@@ -121,6 +128,24 @@ const CALL: &[u64] = &[
     100 * MS,
     500 * MS,
     1_000 * MS,
+    5_000 * MS,
+    10_000 * MS,
+];
+
+/// The bounds by which the application's own timings are counted, in nanoseconds: they may be of pages
+/// and of calls.
+pub static OWN_BOUNDS_NS: &[u64] = &[
+    MS / 10,
+    MS / 2,
+    MS,
+    5 * MS,
+    10 * MS,
+    50 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    1_000 * MS,
+    2_500 * MS,
     5_000 * MS,
     10_000 * MS,
 ];
@@ -189,7 +214,7 @@ metrics! {
         "Flags of this priority and higher numbers are shed; 0 where nothing is.";
     FLAGS_INFO "flags.info" Gauge Count ["version"] Sum &[],
         "Processes that go by this version of the flags.";
-    PROCESS_COUNT "process.count" Gauge Count [] Sum &[],
+    PROCESS_LIVE "process.live" Gauge Count [] Sum &[],
         "Processes that report.";
     PROCESS_MEMORY "process.memory" Gauge Bytes [] Sum &[],
         "Resident memory of the processes.";

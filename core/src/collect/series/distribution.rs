@@ -66,6 +66,23 @@ impl Distribution {
         counts.fold(0, |sum: u64, (_, count)| sum.saturating_add(*count))
     }
 
+    /// As [`at_most`](Self::at_most), for bounds that ascend; never more than `count`.
+    #[must_use]
+    pub fn at_most_each(&self, bounds_ns: &[u64]) -> Vec<u64> {
+        let mut buckets = self.buckets.iter().peekable();
+        let mut sum = 0_u64;
+        let counted = bounds_ns.iter().map(|bound_ns| {
+            let within = |(longest_us, _): &&(u32, u64)| {
+                shortest_beside(u64::from(*longest_us)).saturating_mul(1_000) <= *bound_ns
+            };
+            while let Some((_, count)) = buckets.next_if(within) {
+                sum = sum.saturating_add(*count);
+            }
+            sum.min(self.count)
+        });
+        counted.collect()
+    }
+
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
@@ -250,6 +267,17 @@ mod tests {
             prop_assert!(found as f64 <= exact as f64 * 1.01 + 1_000.0, "{found} > {exact}");
             prop_assert_eq!(distribution.count, durations.len() as u64);
             prop_assert_eq!(distribution.sum_ns, durations.iter().sum::<u64>());
+        }
+
+        #[test]
+        fn counts_by_bound_are_those_of_each_bound(
+            durations in prop::collection::vec(1_u64..200_000_000_000, 0..200),
+            mut bounds in prop::collection::vec(0_u64..300_000_000_000, 0..20),
+        ) {
+            let distribution = counted(&durations);
+            bounds.sort_unstable();
+            let each: Vec<u64> = bounds.iter().map(|bound| distribution.at_most(*bound)).collect();
+            prop_assert_eq!(distribution.at_most_each(&bounds), each);
         }
 
         #[test]

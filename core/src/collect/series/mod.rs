@@ -8,13 +8,15 @@ pub(crate) mod buckets;
 mod catalog;
 pub(crate) mod distribution;
 pub(crate) mod json;
+#[cfg(all(test, feature = "graphite", feature = "prometheus"))]
+mod listing;
+pub(crate) mod sum;
 
 pub(crate) use catalog::Together;
 pub(crate) use catalog::*;
-pub use catalog::{DROPS, METRICS, Metric, SeriesKind, Unit, find};
+pub use catalog::{DROPS, METRICS, Metric, OWN_BOUNDS_NS, SeriesKind, Unit, find};
 pub use distribution::Distribution;
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Which metric a series belongs to.
@@ -103,6 +105,16 @@ impl Sample {
         }
     }
 
+    /// The bounds by which its counts are sent, in nanoseconds; none where it is no distribution.
+    #[must_use]
+    pub fn bounds_ns(&self) -> &'static [u64] {
+        match (self.name.metric(), &self.value) {
+            (Some(metric), _) => metric.bounds_ns,
+            (None, Value::Distribution(_)) => OWN_BOUNDS_NS,
+            (None, _) => &[],
+        }
+    }
+
     /// The value of a label, or nothing.
     #[must_use]
     pub fn label(&self, name: &str) -> &str {
@@ -141,36 +153,16 @@ impl Series {
         self.samples.sort_by(|a, b| a.key().cmp(&b.key()));
     }
 
-    /// Adds the series of another process: counts are added up, gauges by their metric's rule;
-    /// of the application's own gauges the one that was set last stays.
-    pub(crate) fn add(&mut self, other: &Self) {
-        let here = std::mem::take(&mut self.samples);
-        let mut both = Vec::with_capacity(here.len().max(other.samples.len()));
-        let (mut here, mut there) = (here.into_iter().peekable(), other.samples.iter().peekable());
-        loop {
-            let order = match (here.peek(), there.peek()) {
-                (None, None) => break,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(here), Some(there)) => here.key().cmp(&there.key()),
-            };
-            match order {
-                Ordering::Less => both.extend(here.next()),
-                Ordering::Greater => both.extend(there.next().cloned()),
-                Ordering::Equal => {
-                    if let (Some(mut sample), Some(more)) = (here.next(), there.next()) {
-                        sample.add(more);
-                        both.push(sample);
-                    }
-                }
+    /// The same in order, with what has the same labels added up.
+    fn add_up(&mut self) {
+        self.sort();
+        self.samples.dedup_by(|later, kept| {
+            let same = later.key() == kept.key();
+            if same {
+                kept.add(later);
             }
-        }
-        self.samples = both;
-        self.at = self.at.max(other.at);
-        self.since = match (self.since, other.since) {
-            (0, since) | (since, 0) => since,
-            (here, there) => here.min(there),
-        };
+            same
+        });
     }
 
     /// What was counted since an earlier moment. Gauges stay as they are.
@@ -196,6 +188,18 @@ impl Series {
         }
     }
 
+    /// The same some time later: what says how long ago something was says so of that time.
+    pub(crate) fn aged(mut self, now: u64) -> Self {
+        let later = now.saturating_sub(self.at) as f64 / 1e9;
+        for sample in &mut self.samples {
+            let is_age = sample.name.metric().is_some_and(Metric::is_age);
+            if let (Value::Gauge { value, .. }, true) = (&mut sample.value, is_age) {
+                *value += later;
+            }
+        }
+        self
+    }
+
     /// The same without what ended: gauges of a process that is gone say nothing any more.
     pub(crate) fn without_gauges(mut self) -> Self {
         self.samples
@@ -212,20 +216,14 @@ impl Series {
                 .labels
                 .retain(|(name, _)| !left_out.contains(&&**name));
         }
-        fewer.sort();
-        fewer.samples.dedup_by(|later, kept| {
-            let same = later.key() == kept.key();
-            if same {
-                kept.add(later);
-            }
-            same
-        });
+        fewer.add_up();
         fewer
     }
 }
 
 impl Sample {
-    fn add(&mut self, other: &Self) {
+    /// Adds the same series of another process.
+    pub(crate) fn add(&mut self, other: &Self) {
         let together = self.together();
         match (&mut self.value, &other.value) {
             (Value::Counter(here), Value::Counter(there)) => *here = here.saturating_add(*there),
@@ -260,20 +258,5 @@ impl Value {
             }
             (now, _) => now.clone(),
         }
-    }
-}
-
-/// Adds a process's series to those of its version, of which the newest are kept.
-pub(crate) fn add_to(all: &mut Vec<Series>, more: &Series, most: usize) {
-    match all.iter_mut().find(|there| there.version == more.version) {
-        Some(there) => there.add(more),
-        None => all.push(more.clone()),
-    }
-    while all.len() > most {
-        let oldest = all.iter().enumerate().min_by_key(|(_, series)| series.at);
-        let Some(place) = oldest.map(|(place, _)| place) else {
-            break;
-        };
-        all.remove(place);
     }
 }

@@ -67,7 +67,8 @@ pub(crate) fn check_interval(sink: &str, interval: Duration) -> Result<(), Error
     if (1_000..=3_600_000).contains(&milliseconds) {
         return Ok(());
     }
-    Err(Error::new(format!(
-        "{sink}.interval: {milliseconds} ms is not between 1 second and 1 hour"
-    )))
+    Err(Error::of(
+        format!("{sink}.interval"),
+        format_args!("{interval:?} is not between 1s and 1h"),
+    ))
 }

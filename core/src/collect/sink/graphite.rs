@@ -74,6 +74,7 @@ use super::lines::{DATAGRAM, Lines, check_size};
 use super::net::{Tcp, Udp, check_address};
 use super::parcel::{MetricSink, Origin, Packet, Parcel, Report, Unsent};
 use crate::collect::Event;
+use crate::collect::config::{Configurable, Key};
 use crate::error::Error;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -216,6 +217,28 @@ impl Graphite {
     }
 }
 
+impl Configurable for Graphite {
+    const NAME: &'static str = "graphite";
+    const KEYS: &'static [Key<Self>] = &[
+        Key("address", |graphite, setting| {
+            setting.text(&mut graphite.address)
+        }),
+        Key("udp", |graphite, setting| setting.switch(&mut graphite.udp)),
+        Key("prefix", |graphite, setting| {
+            setting.text(&mut graphite.prefix)
+        }),
+        Key("interval", |graphite, setting| {
+            setting.duration(&mut graphite.interval)
+        }),
+        Key("tags", |graphite, setting| {
+            setting.switch(&mut graphite.tags)
+        }),
+        Key("buckets", |graphite, setting| {
+            setting.switch(&mut graphite.buckets)
+        }),
+    ];
+}
+
 impl From<Graphite> for Destination {
     fn from(graphite: Graphite) -> Self {
         Self(Arc::new(graphite))
@@ -228,7 +251,7 @@ impl SinkConfig for Graphite {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |what: &str, why: String| Error::new(format!("graphite.{what}: {why}"));
+        let wrong = |what: &str, why: String| Error::of(&format!("graphite.{what}"), why);
         check_address(&self.address, "carbon.example.com:2003")
             .map_err(|why| wrong("address", why))?;
         check_prefix("graphite", &self.prefix, MAX_PREFIX)?;

@@ -31,6 +31,8 @@ pub(crate) mod outbox;
     allow(dead_code, reason = "what a sink needs that is not built")
 )]
 pub(crate) mod parcel;
+#[cfg(feature = "prometheus")]
+pub(crate) mod prometheus;
 #[cfg(feature = "statsd")]
 pub mod statsd;
 #[cfg(test)]

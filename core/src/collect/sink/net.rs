@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Whether a text is `HOST:PORT`, with the brackets of IPv6 where there are any.
 pub(crate) fn check_address(text: &str, example: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err(format!("missing; write HOST:PORT, as in {example:?}"));
+    }
     let wrong = || format!("{text:?} is no HOST:PORT, as in {example:?}");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;

@@ -14,20 +14,26 @@
 //! goes back, whichever process is asked.
 
 use super::found::{File, Found};
+use crate::clock;
 use crate::collect::events::Place;
+use crate::collect::series::Series;
 use crate::collect::series::json::SeriesJson;
-use crate::collect::series::{Series, add_to};
+use crate::collect::series::sum::Sum;
 use crate::state_dir::{self, ProcessName, content, is_unfinished};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// No file is longer.
 const MAX_FILE: u64 = 64 << 20;
-/// Versions of the application that are told apart, with what belongs to none.
+/// Versions of the application that are shown, with what belongs to none.
 pub(crate) const MOST_VERSIONS: usize = 4;
+/// Versions that are remembered: more than are shown, so that of one that is shown no process forgot
+/// its part.
+pub(crate) const KEPT_VERSIONS: usize = 2 * MOST_VERSIONS;
 /// Ended processes that `ended.json` names: enough for readers who saw their files.
 const MOST_NAMED: usize = 1_000;
 
@@ -98,19 +104,23 @@ impl SeriesFolder {
             }
         }
         let ended = self.ended();
-        let mut all = ended.series;
+        let now = clock::wall();
+        let mut all = Sum::default();
+        ended.series.into_iter().for_each(|series| all.add(series));
         for (name, (runs, series)) in processes {
             if ended.taken.contains(&name) {
                 continue;
             }
             for one in series {
-                let one = if runs { one } else { one.without_gauges() };
-                add_to(&mut all, &one, MOST_VERSIONS);
+                all.add(if runs {
+                    one.aged(now)
+                } else {
+                    one.without_gauges()
+                });
             }
         }
-        all.sort_by_key(|series| std::cmp::Reverse(series.at));
         Found {
-            all,
+            all: all.newest(MOST_VERSIONS, |_| false),
             passed_over: wrong.len() as u64,
         }
     }
@@ -171,25 +181,31 @@ impl SeriesFolder {
         if gone.is_empty() {
             return Ok(());
         }
-        let mut ended = self.ended();
+        let ended = self.ended();
+        let (mut taken, mut all) = (ended.taken, Sum::default());
+        ended.series.into_iter().for_each(|series| all.add(series));
         for name in &gone {
             // Taken in before, by somebody who was killed before the files were away.
-            if ended.taken.contains(*name) {
+            if taken.contains(*name) {
                 continue;
             }
-            let newest = files
-                .get(*name)
-                .into_iter()
-                .flat_map(|files| files.values().rev());
-            let series = newest.into_iter().find_map(|path| read(path));
-            for one in series.unwrap_or_default() {
-                add_to(&mut ended.series, &one.without_gauges(), MOST_VERSIONS);
+            let series = files.get(*name).and_then(newest).unwrap_or_default();
+            for one in series {
+                all.add(one.without_gauges());
             }
-            ended.taken.push((*name).clone());
+            taken.push((*name).clone());
         }
-        let too_many = ended.taken.len().saturating_sub(MOST_NAMED);
-        ended.taken.drain(..too_many);
-        self.write_ended(&ended)?;
+        let too_many = taken.len().saturating_sub(MOST_NAMED);
+        taken.drain(..too_many);
+        let running: HashSet<Option<Arc<str>>> = files
+            .iter()
+            .filter(|(name, _)| !gone.contains(name))
+            .filter_map(|(_, files)| newest(files))
+            .flatten()
+            .map(|series| series.version)
+            .collect();
+        let series = all.newest(KEPT_VERSIONS, |version| running.contains(version));
+        self.write_ended(&Ended { taken, series })?;
         for name in gone {
             for path in files.get(name).into_iter().flat_map(BTreeMap::values) {
                 let _ = std::fs::remove_file(path);
@@ -246,6 +262,11 @@ fn read(path: &Path) -> Option<Vec<Series>> {
     Some(series.collect())
 }
 
+/// The last whole word of a process.
+fn newest(files: &Files) -> Option<Vec<Series>> {
+    files.values().rev().find_map(|path| read(path))
+}
+
 fn write(path: &Path, host: &str, series: &[Series]) -> io::Result<()> {
     let json = ProcessJson {
         host: Cow::Borrowed(host),
@@ -298,7 +319,7 @@ pub fn merged_series(state_dir: &Path) -> Found<Series> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::series::{CALL_HITS, PROCESS_MEMORY, Sample, Value};
+    use crate::collect::series::{CALL_HITS, FLAGS_CHECKED, PROCESS_MEMORY, Sample, Value};
     use std::sync::Arc;
 
     fn folder(name: &str) -> SeriesFolder {
@@ -394,6 +415,64 @@ mod tests {
         let versions =
             ["5", "4", "3", "2"].map(|version| (version.to_owned(), version.parse().unwrap()));
         assert_eq!(hits(&folder.merged()), versions);
+    }
+
+    #[test]
+    fn what_is_counted_under_a_version_that_runs_never_goes_back() {
+        let folder = folder("rolling");
+        let ended = |version: u64| ProcessName {
+            started: version,
+            ..GONE
+        };
+        let old_hits = || {
+            let all = hits(&folder.merged());
+            let old = all.iter().find(|(version, _)| version == "old");
+            old.map(|(_, count)| *count)
+        };
+        // One of the old version has ended; another one goes on while new ones come and go.
+        other(&folder, ended(1))
+            .tell(&[series("old", 1, 100)])
+            .unwrap();
+        folder.take_in_ended().unwrap();
+        let mut own = Teller::new(folder.clone(), 0, "vm");
+        for turn in 0..20_u64 {
+            let at = 10 + turn;
+            own.tell(&[series("old", at + 1, turn)]).unwrap();
+            assert_eq!(old_hits(), Some(100 + turn), "turn {turn}");
+            other(&folder, ended(at))
+                .tell(&[series(&turn.to_string(), at, 1)])
+                .unwrap();
+            assert_eq!(old_hits(), Some(100 + turn), "turn {turn}");
+            folder.take_in_ended().unwrap();
+            assert_eq!(old_hits(), Some(100 + turn), "turn {turn}");
+            assert!(folder.merged().len() <= MOST_VERSIONS);
+        }
+        assert!(folder.ended().series.len() <= KEPT_VERSIONS + 1);
+    }
+
+    #[test]
+    fn an_age_is_as_of_now() {
+        let folder = folder("ages");
+        let told = clock::wall() - 90_000_000_000;
+        let age = |value| Value::Gauge { value, set_at: 0 };
+        let silent = Series {
+            at: told,
+            samples: vec![
+                Sample::known(&FLAGS_CHECKED, [], age(0.5)),
+                Sample::known(&PROCESS_MEMORY, [], age(7.0)),
+            ],
+            ..Series::default()
+        };
+        // It runs, and has said nothing for a minute and a half.
+        Teller::new(folder.clone(), 0, "vm")
+            .tell(&[silent])
+            .unwrap();
+        let value = |place: usize| match folder.merged()[0].samples[place].value {
+            Value::Gauge { value, .. } => value,
+            _ => f64::NAN,
+        };
+        assert!((90.5..100.0).contains(&value(0)), "{}", value(0));
+        assert_eq!(value(1), 7.0);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub use nearest::did_you_mean;
 use node::Table;
 pub use numbers::renumbered;
 use problem::Findings;
+pub(crate) use problem::{Lines, shown};
 pub use problem::{Problem, Severity};
 pub use rules::advise;
 use std::path::PathBuf;

@@ -317,7 +317,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Line and column of a byte, from 1, and the line itself.
-    fn place(&self, offset: usize) -> (u32, u32, String) {
+    pub(crate) fn place(&self, offset: usize) -> (u32, u32, String) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;

@@ -22,7 +22,7 @@ static ON_PAGE: Category = Category::leaf("ioprofiler");
 #[derive(Debug, Default)]
 pub(crate) struct FlagFiles {
     paths: Vec<PathBuf>,
-    state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     required: bool,
 }
 
