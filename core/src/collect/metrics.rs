@@ -196,6 +196,9 @@ impl Metrics {
         }
         let leads = self.state.as_mut().is_none_or(State::leads);
         self.take_events(shared, here, leads);
+        for notice in here.take_notices() {
+            self.outlets.send_notice(notice);
+        }
         let (counted, told) = self.told;
         let pause = if counted == self.counted {
             TELL_IDLE

@@ -314,7 +314,7 @@ impl Collector {
         if let Some(process) = process::existing() {
             shared.sweep(process);
         }
-        if self.options.log.is_some() {
+        if self.options.log.is_some() || self.options.metrics.wants_notices() {
             for event in work.report.due(shared) {
                 self.say(here, &event);
             }
@@ -328,6 +328,9 @@ impl Collector {
     }
 
     fn say(&self, here: &Here, event: &LogEvent) {
+        if self.options.metrics.wants_notices() {
+            here.put_notice(event);
+        }
         let Some(log) = &self.options.log else { return };
         if catch_unwind(AssertUnwindSafe(|| log(event))).is_err() {
             here.panics.fetch_add(1, Ordering::Relaxed);
@@ -336,7 +339,7 @@ impl Collector {
 
     /// Says something now: at start, before any thread.
     pub(crate) fn log(&self, shared: &'static Shared, event: LogEvent) {
-        if self.options.log.is_some()
+        if (self.options.log.is_some() || self.options.metrics.wants_notices())
             && let Some(here) = self.here(shared)
         {
             self.say(here, &event);

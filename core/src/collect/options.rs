@@ -44,6 +44,12 @@ impl MetricsOptions {
             || !self.destinations.is_empty()
     }
 
+    /// Whether a sink is told what is said to the operator.
+    pub(crate) fn wants_notices(&self) -> bool {
+        let mut configs = self.destinations.iter().flat_map(Destination::configs);
+        configs.any(|config| config.wants_notices())
+    }
+
     pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
         if let Some(keep) = &self.keep {
             keep.check()?;

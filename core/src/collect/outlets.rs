@@ -1,5 +1,6 @@
 //! All metric sinks of a process: what each was last given, and when it reports next.
 
+use super::LogEvent;
 use super::events::Event;
 use super::gauges;
 use super::kept::Kept;
@@ -37,8 +38,9 @@ impl Outlet {
 
 impl Outlets {
     pub(super) fn new(destinations: &[Destination], origin: Origin, threadless: bool) -> Self {
-        let outlets = destinations.iter().map(|to| Outlet {
-            outbox: Outbox::new(Arc::clone(&to.0), threadless),
+        let configs = destinations.iter().flat_map(Destination::configs);
+        let outlets = configs.map(|config| Outlet {
+            outbox: Outbox::new(config, threadless),
             given: None,
             next: 0,
         });
@@ -110,6 +112,16 @@ impl Outlets {
         for outlet in &mut self.outlets {
             if outlet.outbox.config().wants().kept {
                 outlet.outbox.put_or_drop(Parcel::Kept(Arc::clone(&kept)));
+            }
+        }
+    }
+
+    pub(super) fn send_notice(&mut self, notice: LogEvent) {
+        let notice = Arc::new(notice);
+        for outlet in &mut self.outlets {
+            if outlet.outbox.config().wants_notices() {
+                let notice = Arc::clone(&notice);
+                outlet.outbox.put_or_drop(Parcel::Notice(notice));
             }
         }
     }

@@ -184,7 +184,7 @@ impl MetricSink for Sender {
             Parcel::Report(report) if self.options.tags => self.options.tagged(report),
             Parcel::Report(report) => self.options.named(report),
             Parcel::Event(event) => self.options.event(event),
-            Parcel::Kept(_) => Vec::new(),
+            Parcel::Kept(_) | Parcel::Notice(_) => Vec::new(),
         };
         packets(
             &lines,

@@ -75,6 +75,16 @@ impl Fate {
         self.dropped.fetch_add(points, Ordering::Relaxed);
     }
 
+    /// A packet is done with: so many of its points were refused, and the rest was sent.
+    fn settle(&self, points: u64, refused: u64, why: Option<&str>) {
+        let refused = refused.min(points);
+        self.sent.fetch_add(points - refused, Ordering::Relaxed);
+        self.drop_points(refused);
+        if let Some(why) = why {
+            self.count_failure(why);
+        }
+    }
+
     fn is_idle(&self) -> bool {
         self.worked_on.load(Ordering::Acquire) == self.taken.load(Ordering::Acquire)
             && self.waiting.load(Ordering::Acquire) == 0
@@ -174,13 +184,15 @@ impl Drop for Outbox {
 
 fn send_here(sink: &mut dyn MetricSink, parcel: &Parcel, fate: &Fate) {
     for packet in encode(sink, parcel, fate) {
-        match sink.send(&packet, Duration::ZERO) {
-            Ok(()) => drop(fate.sent.fetch_add(packet.points, Ordering::Relaxed)),
-            Err(Unsent::Later(why) | Unsent::Never(why)) => {
-                fate.count_failure(&why);
-                fate.drop_points(packet.points);
+        let (refused, why) = match sink.send(&packet, Duration::ZERO) {
+            Ok(()) => (0, None),
+            Err(Unsent::Partly(refused, why)) => (refused, Some(why)),
+            Err(Unsent::NotYet(_)) => (packet.points, None),
+            Err(Unsent::Later(why) | Unsent::After(_, why) | Unsent::Never(why)) => {
+                (packet.points, Some(why))
             }
-        }
+        };
+        fate.settle(packet.points, refused, why.as_deref());
     }
 }
 
@@ -281,34 +293,63 @@ impl<'a> Runner<'a> {
 
     fn send(&mut self) {
         let hurries = self.fate.hurry.swap(false, Ordering::Relaxed);
-        if !self.pause.is_over() && !hurries {
+        if !self.pause.is_over(hurries) {
             return;
         }
-        while let Some(packet) = self.waiting.front() {
-            let sink = &mut self.sink;
-            let sent = catch_unwind(AssertUnwindSafe(|| sink.send(packet, SEND_WITHIN)));
+        while let Some(packet) = self.next() {
+            let (sink, points) = (&mut self.sink, packet.points);
+            let sent = catch_unwind(AssertUnwindSafe(|| sink.send(&packet, SEND_WITHIN)));
             let sent =
                 sent.unwrap_or_else(|_| Err(Unsent::Never("a panic while it was sent".to_owned())));
             match sent {
                 Ok(()) => {
-                    self.fate.sent.fetch_add(packet.points, Ordering::Relaxed);
                     self.pause = Pause::default();
-                    self.pop();
+                    self.fate.settle(points, 0, None);
                 }
-                Err(Unsent::Never(why)) => {
-                    self.fate.count_failure(&why);
-                    self.fate.drop_points(packet.points);
-                    self.pop();
+                Err(Unsent::Partly(refused, why)) => {
+                    self.pause = Pause::default();
+                    self.fate.settle(points, refused, Some(&why));
                 }
-                Err(Unsent::Later(why)) => {
-                    self.fate.count_failure(&why);
-                    self.pause.grow();
+                Err(Unsent::Never(why)) => self.fate.settle(points, points, Some(&why)),
+                Err(unsent) => {
+                    self.put_off(packet, unsent);
                     break;
                 }
             }
             self.tell_waiting();
         }
         self.tell_waiting();
+    }
+
+    /// Takes the packet that is to be sent now, with what the sink sends in one go with it.
+    fn next(&mut self) -> Option<Packet> {
+        let mut first = self.pop()?;
+        while let Some(second) = self.waiting.front() {
+            let sink = &mut self.sink;
+            let join = AssertUnwindSafe(|| sink.join(&mut first, second));
+            if !catch_unwind(join).unwrap_or(false) {
+                break;
+            }
+            self.pop();
+        }
+        Some(first)
+    }
+
+    /// Keeps a packet for later.
+    fn put_off(&mut self, packet: Packet, unsent: Unsent) {
+        self.bytes += packet.bytes.len();
+        self.waiting.push_front(packet);
+        match unsent {
+            Unsent::NotYet(wait) => self.pause.set(wait),
+            Unsent::After(wait, why) => {
+                self.fate.count_failure(&why);
+                self.pause.set(wait);
+            }
+            Unsent::Later(why) | Unsent::Partly(_, why) | Unsent::Never(why) => {
+                self.fate.count_failure(&why);
+                self.pause.grow();
+            }
+        }
     }
 }
 
@@ -318,11 +359,18 @@ impl<'a> Runner<'a> {
 struct Pause {
     failures: u32,
     until: Option<Instant>,
+    /// The other end, or the sink, said how long: nobody's hurry shortens it.
+    is_told: bool,
 }
 
 impl Pause {
-    fn is_over(&self) -> bool {
-        self.until.is_none_or(|until| Instant::now() >= until)
+    fn is_over(&self, hurries: bool) -> bool {
+        (hurries && !self.is_told) || self.until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    fn set(&mut self, wait: Duration) {
+        self.until = Instant::now().checked_add(wait);
+        self.is_told = true;
     }
 
     fn grow(&mut self) {
@@ -333,6 +381,7 @@ impl Pause {
         let share = RandomState::new().hash_one(self.failures) % 1_024;
         let pause = longest.mul_f64(0.5 + share as f64 / 2_048.0);
         self.until = Some(Instant::now() + pause);
+        self.is_told = false;
     }
 }
 
@@ -349,6 +398,9 @@ mod tests {
         Good,
         Gone,
         Refuses,
+        RefusesOne,
+        NamesATime,
+        Limits,
         Hangs,
         Panics,
     }
@@ -359,6 +411,7 @@ mod tests {
         got: Arc<Mutex<Vec<Vec<u8>>>>,
         /// Of each packet.
         size: usize,
+        joins: bool,
     }
 
     impl Fake {
@@ -367,6 +420,7 @@ mod tests {
                 mood: Arc::new(Mutex::new(mood)),
                 got: Arc::default(),
                 size: 10,
+                joins: false,
             }
         }
     }
@@ -407,18 +461,31 @@ mod tests {
             }]
         }
 
+        fn join(&mut self, first: &mut Packet, next: &Packet) -> bool {
+            if self.joins {
+                first.bytes.extend_from_slice(&next.bytes);
+                first.points += next.points;
+            }
+            self.joins
+        }
+
         fn send(&mut self, packet: &Packet, within: Duration) -> Result<(), Unsent> {
             let mood = *self.mood.lock();
             match mood {
                 Mood::Good => self.got.lock().push(packet.bytes.clone()),
                 Mood::Gone => return Err(Unsent::Later("gone".to_owned())),
                 Mood::Refuses => return Err(Unsent::Never("no".to_owned())),
+                Mood::RefusesOne => return Err(Unsent::Partly(1, "not that one".to_owned())),
+                Mood::NamesATime => return Err(Unsent::After(LONG, "in an hour".to_owned())),
+                Mood::Limits => return Err(Unsent::NotYet(LONG)),
                 Mood::Hangs => std::thread::sleep(within),
                 Mood::Panics => panic!("injected"),
             }
             Ok(())
         }
     }
+
+    const LONG: Duration = Duration::from_secs(3_600);
 
     fn event(what: &str) -> Parcel {
         Parcel::Event(Arc::new(Event::new(EventKind::Own, what)))
@@ -499,6 +566,53 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_of_a_packet_is_counted_apart_and_not_tried_again() {
+        let fake = Fake::new(Mood::RefusesOne);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        outbox.put(event("a"));
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (3, 2, 1));
+        assert_eq!(&*outbox.fate.why.lock(), "not that one");
+        let mut here = Outbox::new(Arc::new(fake), true);
+        here.put(event("a"));
+        assert_eq!(counts(&here), (3, 2, 1));
+    }
+
+    #[test]
+    fn a_time_that_was_named_is_waited_for_even_in_a_hurry() {
+        for (mood, failures) in [(Mood::NamesATime, 1), (Mood::Limits, 0)] {
+            let fake = Fake::new(mood);
+            let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+            outbox.put(event("a"));
+            assert!(!outbox.flush(Instant::now() + Duration::from_millis(200)));
+            *fake.mood.lock() = Mood::Good;
+            outbox.put(event("b"));
+            assert!(!outbox.flush(Instant::now() + Duration::from_millis(200)));
+            assert_eq!(counts(&outbox), (6, 0, 0));
+            let failed = outbox.fate.failures.load(Ordering::Relaxed);
+            assert_eq!(failed, failures, "{mood:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_joined_and_sent_in_one_go() {
+        let mut fake = Fake::new(Mood::Gone);
+        fake.joins = true;
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        for number in 0..5 {
+            outbox.put(event(&number.to_string()));
+        }
+        assert!(!outbox.flush(Instant::now() + Duration::from_millis(100)));
+        *fake.mood.lock() = Mood::Good;
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (15, 15, 0));
+        let got = fake.got.lock();
+        assert_eq!(got.len(), 1);
+        let wanted = "0.........1.........2.........3.........4.........";
+        assert_eq!(got[0], wanted.as_bytes());
+    }
+
+    #[test]
     fn a_server_that_hangs_holds_nobody_up() {
         let fake = Fake::new(Mood::Hangs);
         let mut outbox = Outbox::new(Arc::new(fake), false);
@@ -528,7 +642,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_differ() {
         let mut pause = Pause::default();
-        assert!(pause.is_over());
+        assert!(pause.is_over(false));
         let mut last = Vec::new();
         for _ in 0..20 {
             pause.grow();
