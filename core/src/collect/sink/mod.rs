@@ -9,6 +9,7 @@ pub mod memory;
 pub(crate) mod net;
 pub(crate) mod outbox;
 pub(crate) mod parcel;
+mod pause;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;
