@@ -65,13 +65,13 @@ struct Found {
 }
 
 /// A name that is looked up now and then. The last answer holds where there is no new one.
-struct Name {
+pub(crate) struct Name {
     text: String,
     found: Option<Found>,
 }
 
 impl Name {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self {
             text: text.to_owned(),
             found: None,
@@ -83,7 +83,7 @@ impl Name {
         found.is_none_or(|found| found.at.elapsed() > BELIEVE)
     }
 
-    fn addresses(&mut self) -> Result<&[SocketAddr], Unsent> {
+    pub(crate) fn addresses(&mut self) -> Result<&[SocketAddr], Unsent> {
         if self.is_old() {
             let answer = self.text.to_socket_addrs().map(Vec::from_iter);
             match answer {
@@ -102,6 +102,11 @@ impl Name {
         }
         let found = self.found.as_ref();
         Ok(found.map_or(&[], |found| &found.addresses))
+    }
+
+    /// It may lead elsewhere by now: the next look finds out.
+    pub(crate) fn forget(&mut self) {
+        self.found = None;
     }
 
     fn failed(&self, why: &str) -> Unsent {
@@ -158,8 +163,7 @@ impl Tcp {
                 Err(error) => last = Some(said(&error)),
             }
         }
-        // It may have moved.
-        self.name.found = None;
+        self.name.forget();
         let why = last.unwrap_or_else(|| "no answer in time".to_owned());
         Err(self.name.failed(&why))
     }
@@ -175,7 +179,7 @@ fn is_hung_up(stream: &TcpStream) -> bool {
     }
 }
 
-fn said(error: &io::Error) -> String {
+pub(crate) fn said(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         _ => error.to_string(),
