@@ -6,3 +6,7 @@
 pub use crate::collect::sink::destination::Destination;
 #[cfg(feature = "graphite")]
 pub use crate::collect::sink::graphite::Graphite;
+#[cfg(feature = "otlp")]
+pub use crate::collect::sink::otlp::Otlp;
+#[cfg(feature = "webhook")]
+pub use crate::collect::sink::webhook::Webhook;

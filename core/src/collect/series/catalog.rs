@@ -93,6 +93,23 @@ const CALL: &[u64] = &[
     10_000 * MS,
 ];
 
+/// What the application times itself: pages and calls alike.
+pub(crate) const OWN: &[u64] = &[
+    MS / 10,
+    MS / 2,
+    MS,
+    5 * MS,
+    10 * MS,
+    50 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    1_000 * MS,
+    2_500 * MS,
+    5_000 * MS,
+    10_000 * MS,
+];
+
 macro_rules! metrics {
     ($($name:ident $text:literal $kind:ident $unit:ident [$($label:literal)*] $together:ident $bounds:expr, $help:literal;)*) => {
         $(pub(crate) static $name: Metric = Metric {
@@ -226,5 +243,6 @@ mod tests {
             assert_eq!(counted, !metric.bounds_ns.is_empty(), "{metric:?}");
             assert!(metric.help.ends_with(['.', '`']), "{metric:?}");
         }
+        assert!(OWN.is_sorted_by(|a, b| a < b));
     }
 }

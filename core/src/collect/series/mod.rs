@@ -103,6 +103,16 @@ impl Sample {
         }
     }
 
+    /// The bounds by which its counts are sent, in nanoseconds; none where it is no distribution.
+    #[must_use]
+    pub fn bounds_ns(&self) -> &'static [u64] {
+        match (self.name.metric(), &self.value) {
+            (Some(metric), _) => metric.bounds_ns,
+            (None, Value::Distribution(_)) => OWN,
+            (None, _) => &[],
+        }
+    }
+
     /// The value of a label, or nothing.
     #[must_use]
     pub fn label(&self, name: &str) -> &str {

@@ -9,10 +9,12 @@
 //! `ioprofiler.request.duration.p95;host=web0022;route=listing_id;…`, which carbon takes from 1.1 on.
 //!
 //! A deploy is a point `events.deploy` of value 1 (draw it with `drawAsInfinite()`), and, where
-//! [`events`](Graphite::events) names graphite-web, an event there, as are flags that were switched.
+//! `events` (feature `http`) names graphite-web, an event there, as is whatever else was done.
 
 use super::destination::{Destination, SinkConfig, Wants};
 use super::flat::{self, Flat, bound, flatten, in_ms, part, statistics};
+#[cfg(feature = "http")]
+use super::http::HttpOptions;
 use super::net::{Tcp, Udp, check_address};
 use super::parcel::{MetricSink, Origin, Packet, Parcel, Report, Unsent};
 use crate::collect::Event;
@@ -51,6 +53,9 @@ pub struct Graphite {
     pub(crate) interval: Duration,
     pub(crate) tags: bool,
     pub(crate) buckets: bool,
+    /// Where graphite-web is, if it is to be told events.
+    #[cfg(feature = "http")]
+    pub(crate) web: HttpOptions,
 }
 
 impl Default for Graphite {
@@ -62,6 +67,8 @@ impl Default for Graphite {
             interval: Duration::from_secs(60),
             tags: false,
             buckets: true,
+            #[cfg(feature = "http")]
+            web: HttpOptions::default(),
         }
     }
 }
@@ -113,6 +120,55 @@ impl Graphite {
         self.buckets = buckets;
         self
     }
+
+    /// Tells graphite-web, too, what was done to the site: deploys, switches, the application's own
+    /// events. Its address: `http://graphite.example.com/`. Default: not.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn events(mut self, url: impl Into<String>) -> Self {
+        self.web.url = url.into();
+        self
+    }
+
+    /// One more header of each request to graphite-web. Never shown.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.web.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// A file of certificates in PEM, of the authorities that are believed of graphite-web instead of
+    /// the machine's. Needs the feature `tls`.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn ca_file(mut self, file: impl Into<std::path::PathBuf>) -> Self {
+        self.web.ca_file = Some(file.into());
+        self
+    }
+
+    #[cfg(feature = "http")]
+    fn check_web(&self) -> Result<(), Error> {
+        let without = match (&*self.web.headers, &self.web.ca_file) {
+            _ if !self.web.url.is_empty() => return Ok(()),
+            ([], None) => return Ok(()),
+            ([], Some(_)) => "ca_file",
+            _ => "header",
+        };
+        Err(Error::new(format!(
+            "graphite.{without}: is for requests to graphite-web, whose address `events` does not say"
+        )))
+    }
+
+    #[cfg(not(feature = "http"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "as with the feature"
+    )]
+    fn check_web(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl From<Graphite> for Destination {
@@ -136,6 +192,7 @@ impl SinkConfig for Graphite {
             );
             return Err(wrong("prefix", why));
         }
+        self.check_web()?;
         super::destination::check_interval("graphite", self.interval)
     }
 
@@ -149,6 +206,17 @@ impl SinkConfig for Graphite {
             events: true,
             kept: false,
         }
+    }
+
+    #[cfg(feature = "http")]
+    fn beside(&self) -> Option<Arc<dyn SinkConfig>> {
+        (!self.web.url.is_empty()).then(|| {
+            let web = super::graphite_web::GraphiteWeb {
+                http: self.web.clone(),
+                prefix: self.prefix.clone(),
+            };
+            Arc::new(web) as Arc<dyn SinkConfig>
+        })
     }
 
     fn is_datagram(&self) -> bool {

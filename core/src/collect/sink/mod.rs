@@ -5,11 +5,27 @@ pub(crate) mod destination;
 pub mod flat;
 #[cfg(feature = "graphite")]
 pub(crate) mod graphite;
+#[cfg(all(feature = "graphite", feature = "http"))]
+mod graphite_web;
+#[cfg(feature = "http")]
+#[cfg_attr(
+    not(any(feature = "graphite", feature = "otlp", feature = "webhook")),
+    allow(dead_code, reason = "no sink is built that sends by it")
+)]
+pub(crate) mod http;
 pub mod memory;
 pub(crate) mod net;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 pub(crate) mod outbox;
+#[cfg_attr(
+    not(all(feature = "otlp", feature = "webhook")),
+    allow(dead_code, reason = "what a sink needs that is not built")
+)]
 pub(crate) mod parcel;
 mod pause;
+#[cfg(feature = "webhook")]
+pub(crate) mod webhook;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;
