@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod command;
+pub mod endpoint;
 pub mod php;
+pub mod python;
 pub mod servers;
 pub mod shop;

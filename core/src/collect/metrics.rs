@@ -8,7 +8,7 @@ use super::aggregate::Aggregate;
 use super::events::{Event, EventKind};
 use super::gauges::{self, Beside};
 use super::here::Here;
-use super::kept::{Keep, Keeper, Kept, has_failed};
+use super::kept::{Keeper, Kept, has_failed};
 use super::options::MetricsOptions;
 use super::outlets::Outlets;
 use super::own::Moved;
@@ -60,9 +60,7 @@ impl Metrics {
             .state_dir
             .as_deref()
             .map(|path| State::new(path, shared.number, &host));
-        let keep = options
-            .keep
-            .or_else(|| state.as_ref().map(|_| Keep::default()));
+        let keep = options.keep();
         let folder = options.state_dir.as_deref().map(KeptFolder::of);
         let worker = || {
             let worker = options.worker.clone();
@@ -215,7 +213,7 @@ impl Metrics {
     /// Looks at what is going on now.
     fn look(&mut self, shared: &'static Shared) -> Vec<LogEvent> {
         let options = &shared.collector.options.metrics;
-        let details = options.keep.unwrap_or_default().details;
+        let details = options.keep().unwrap_or_default().details;
         let (said, live) = self.stuck.look(shared, options.stuck_after, details);
         if let Some(state) = &mut self.state {
             state.tell_live(&live);

@@ -217,8 +217,7 @@ impl Collector {
     }
 
     fn would_keep(&self, shared: &'static Shared, open: &Held, ended: &Ended) -> bool {
-        let metrics = &self.options.metrics;
-        if metrics.keep.is_none() && metrics.state_dir.is_none() {
+        if self.options.metrics.keep().is_none() {
             return false;
         }
         let failed = kept::has_failed(ended.state, ended.status, ended.error);

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) struct MetricsOptions {
     /// Whether finished requests are added up, though nobody is sent anything.
     wanted: bool,
-    pub(crate) keep: Option<Keep>,
+    keep: Option<Keep>,
     pub(crate) stuck_after: Duration,
     pub(crate) worker: Option<String>,
     pub(crate) destinations: Vec<Destination>,
@@ -42,6 +42,15 @@ impl MetricsOptions {
             || self.keep.is_some()
             || self.state_dir.is_some()
             || !self.destinations.is_empty()
+    }
+
+    /// Which requests are kept: as it was said, or as usual where somebody shows or sends them.
+    pub(crate) fn keep(&self) -> Option<Keep> {
+        self.keep.or_else(|| {
+            let mut configs = self.destinations.iter().flat_map(Destination::configs);
+            let is_of_use = self.state_dir.is_some() || configs.any(|to| to.wants().kept);
+            is_of_use.then(Keep::default)
+        })
     }
 
     /// Whether a sink is told what is said to the operator.
@@ -101,7 +110,8 @@ impl ProfilerBuilder {
     }
 
     /// Keeps the slowest requests of each route, and those that failed, as whole profiles:
-    /// [`Profiler::kept`](crate::Profiler::kept). Default: only where there is a `state_dir`.
+    /// [`Profiler::kept`](crate::Profiler::kept). Default: only where there is a `state_dir`, or a
+    /// sink that sends them.
     #[must_use]
     pub fn keep(mut self, keep: Keep) -> Self {
         self.metrics.keep = Some(keep);
