@@ -223,9 +223,11 @@ impl Client {
             return Ok(answer);
         }
         let mut why = format!("{}: answered {status}", self.shown);
-        if let Some(target) = target.filter(|_| (300..400).contains(&status)) {
-            let target = shown(target.as_bytes());
-            why.push_str(&format!(", which is not followed, to {target}"));
+        if (300..400).contains(&status) {
+            // Of where it leads no more is shown than of the URL: it may be the same secret.
+            let target = target.as_ref().and_then(|target| target.to_str().ok());
+            let target = HttpOptions::to(target.unwrap_or_default()).shown();
+            why.push_str(&format!(", which is not followed: {target}"));
         } else if !answer.body.is_empty() {
             why.push_str(&format!(": {}", shown(&answer.body)));
         }
@@ -302,7 +304,7 @@ impl Client {
     /// There was no answer.
     fn failed(&self, error: &ureq::Error) -> Unsent {
         match error {
-            ureq::Error::Http(_) | ureq::Error::BadUri(_) => self.never(&error.to_string()),
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => self.never("no URL"),
             _ => self.later(&wire::said(error)),
         }
     }

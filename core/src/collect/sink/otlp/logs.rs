@@ -15,7 +15,6 @@ use super::proto::{
     Any, AnyValue, INFO, KeyValue, LogRecord, LogsRequest, ResourceLogs, SAMPLED, ScopeLogs, WARN,
 };
 use super::traces::who;
-use crate::clock;
 use crate::collect::{Event, EventKind};
 use crate::flags::{Exposure, Reason, State};
 use crate::profile::ProfileData;
@@ -39,7 +38,7 @@ pub(super) fn exposures(options: &Otlp, data: &ProfileData) -> Option<(LogsReque
     let ids = Ids::of(data);
     let record = |exposure: &Exposure| LogRecord {
         time_unix_nano: data.started_at,
-        observed_time_unix_nano: clock::wall(),
+        observed_time_unix_nano: data.started_at.saturating_add(data.page_ns),
         severity_number: INFO,
         severity_text: "INFO".to_owned(),
         body: None,
@@ -107,7 +106,7 @@ pub(super) fn event(options: &Otlp, event: &Event) -> LogsRequest {
     };
     let record = LogRecord {
         time_unix_nano: event.at,
-        observed_time_unix_nano: clock::wall(),
+        observed_time_unix_nano: event.at,
         severity_number,
         severity_text: severity.to_owned(),
         body: Some(AnyValue {

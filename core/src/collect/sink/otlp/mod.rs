@@ -26,7 +26,8 @@
 //! `ioprofiler.shed`, `ioprofiler.own`; see `logs`.
 //!
 //! Resource: `service.name`, `service.version` (the version that was running), `host.name`,
-//! `service.instance.id` (machine, and process where each reports for itself), and what is set with
+//! `service.instance.id` (of metrics the machine, with the worker where each process reports for
+//! itself; of a kept request the machine and the process), and what is set with
 //! [`resource`](Otlp::resource). Conventions are those of version 1.44.
 
 mod answer;
@@ -159,7 +160,7 @@ impl Otlp {
         self
     }
 
-    /// Sends JSON instead of protobuf: about four times as much, and readable. Default: no.
+    /// Sends JSON instead of protobuf: about twice as much, and readable. Default: no.
     #[must_use]
     pub fn json(mut self, json: bool) -> Self {
         self.json = json;
@@ -369,7 +370,10 @@ impl Otlp {
     ) -> Packet {
         let bytes = if self.json {
             // Neither the maps nor the writer can fail: keys are names of fields, memory takes all.
-            serde_json::to_vec(message).unwrap_or_default()
+            let mut bytes = serde_json::to_vec(message).unwrap_or_default();
+            // It may wait for long.
+            bytes.shrink_to_fit();
+            bytes
         } else {
             message.encode_to_vec()
         };
