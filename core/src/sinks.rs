@@ -8,7 +8,11 @@ pub use crate::collect::sink::destination::Destination;
 pub use crate::collect::sink::ganglia::Ganglia;
 #[cfg(feature = "graphite")]
 pub use crate::collect::sink::graphite::Graphite;
+#[cfg(feature = "otlp")]
+pub use crate::collect::sink::otlp::Otlp;
 #[cfg(feature = "prometheus")]
 pub use crate::collect::sink::prometheus::{Exposition, Prometheus};
 #[cfg(feature = "statsd")]
 pub use crate::collect::sink::statsd::{Statsd, StatsdDialect, StatsdTimings};
+#[cfg(feature = "webhook")]
+pub use crate::collect::sink::webhook::Webhook;

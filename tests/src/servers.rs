@@ -4,6 +4,7 @@
 //! Where one is not installed a test that needs it is skipped, saying so; with
 //! `IOPROFILER_TEST_SERVERS=required` in the environment it fails instead.
 
+use crate::python;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
@@ -352,6 +353,61 @@ pub fn prometheus(configuration: impl Fn(&Folder) -> String) -> Option<Server> {
             ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--log.level=warn");
+        command
+    })
+}
+
+/// A collector that takes only what OpenTelemetry's own definitions allow; `None` where Python has not
+/// got them. It writes what it took to `taken` in its folder, a line of JSON each. `more` are further
+/// arguments of `tests/otlp/collector.py`.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn collector(more: &[&str]) -> Option<Server> {
+    let python = python::with("otlp", &["opentelemetry-proto==1.45.0", "protobuf==7.36.2"])?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/otlp/collector.py");
+    start(Folder::new("collector"), "-TERM", |folder, port| {
+        let mut command = dies_with_us(&python, None);
+        command.arg(script).arg(port.to_string());
+        command.arg(folder.file("taken", "")).args(more);
+        command
+    })
+}
+
+/// graphite-web with an empty database; `None` where it is not to be had from PyPI.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn graphite_web() -> Option<Server> {
+    let python = python::with("graphite", &["graphite-web==1.1.10", "setuptools<81"])?;
+    python::has(&python, "graphite", "cairocffi")?;
+    let folder = Folder::new("graphite-web");
+    let place = folder.0.display();
+    let _ = folder.file(
+        "graphite_settings.py",
+        &format!(
+            "from graphite.settings import *\n\
+             SECRET_KEY = 'of a test'\nSTORAGE_DIR = '{place}'\nLOG_DIR = '{place}'\n\
+             WHISPER_DIR = '{place}'\nINDEX_FILE = '{place}/index'\n\
+             DATABASES = {{'default': {{'ENGINE': 'django.db.backends.sqlite3',\n\
+             'NAME': '{place}/db'}}}}\n"
+        ),
+    );
+    let django = |folder: &Folder, command: &mut Command| {
+        command.arg("-m").arg("django");
+        command.env("DJANGO_SETTINGS_MODULE", "graphite_settings");
+        command.env("PYTHONPATH", &folder.0);
+    };
+    let mut migrate = Command::new(&python);
+    django(&folder, &mut migrate);
+    run(migrate.args(["migrate", "--run-syncdb", "--verbosity", "0"]));
+    start(folder, "-TERM", |folder, port| {
+        let mut command = dies_with_us(&python, None);
+        django(folder, &mut command);
+        let address = format!("127.0.0.1:{port}");
+        command.args(["runserver", "--noreload", &address]);
         command
     })
 }

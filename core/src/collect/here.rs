@@ -1,6 +1,7 @@
 //! What belongs to one process: the queue of finished requests, and who works on it. Never shared
 //! with a child.
 
+use super::LogEvent;
 use super::events::Event;
 use super::kept::Thresholds;
 use super::own::Own;
@@ -9,7 +10,7 @@ use super::spill::Spill;
 use super::work::Work;
 use crate::fork::Forever;
 use crate::lane::slot::{Held, Slot};
-use crate::lane::trylock::TryLock;
+use crate::lane::trylock::{Guard, TryLock};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
@@ -21,6 +22,9 @@ pub(super) const MAX_QUEUED: u64 = 8_192;
 
 /// Events that wait for the collector.
 const MAX_EVENTS: usize = 1_000;
+/// What was said to the operator, and waits to be sent to sinks; what is too much was said all the
+/// same.
+const MAX_NOTICES: usize = 64;
 
 pub(super) const NO_THREAD: u8 = 0;
 pub(super) const RUNNING: u8 = 1;
@@ -55,6 +59,7 @@ pub(super) struct Here {
     own: Forever<Own>,
     events: TryLock<Vec<Event>>,
     pub(super) events_lost: AtomicU64,
+    notices: TryLock<Vec<LogEvent>>,
     /// What became of what the metric sinks were given.
     pub(super) fates: Vec<(&'static str, Arc<Fate>)>,
     pub(super) work: parking_lot::Mutex<Work>,
@@ -89,6 +94,7 @@ impl Here {
             own: Forever::empty(),
             events: TryLock::new(Vec::new()),
             events_lost: AtomicU64::new(0),
+            notices: TryLock::new(Vec::new()),
             fates,
             work: parking_lot::Mutex::new(work),
         }
@@ -115,25 +121,27 @@ impl Here {
 
     /// Takes an event, for the collector.
     pub(super) fn put_event(&self, event: Event) {
-        match self.lock_events() {
+        match lock(&self.events) {
             Some(mut events) if events.len() < MAX_EVENTS => events.push(event),
             _ => drop(self.events_lost.fetch_add(1, Ordering::Relaxed)),
         }
     }
 
     pub(super) fn take_events(&self) -> Vec<Event> {
-        let events = self.lock_events();
-        events.map_or_else(Vec::new, |mut events| std::mem::take(&mut *events))
+        take(&self.events)
     }
 
-    /// Held by others only while they move an event.
-    fn lock_events(&self) -> Option<crate::lane::trylock::Guard<'_, Vec<Event>>> {
-        (0..1_000).find_map(|attempt| {
-            if attempt > 10 {
-                std::thread::yield_now();
-            }
-            self.events.try_lock()
-        })
+    /// Takes what was said to the operator, for those sinks that are told it.
+    pub(super) fn put_notice(&self, notice: &LogEvent) {
+        if let Some(mut notices) = lock(&self.notices)
+            && notices.len() < MAX_NOTICES
+        {
+            notices.push(notice.clone());
+        }
+    }
+
+    pub(super) fn take_notices(&self) -> Vec<LogEvent> {
+        take(&self.notices)
     }
 
     /// Takes a finished request. `false` where the queue is full, or nobody works on it any more.
@@ -239,4 +247,18 @@ impl Here {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+fn take<T>(list: &TryLock<Vec<T>>) -> Vec<T> {
+    lock(list).map_or_else(Vec::new, |mut list| std::mem::take(&mut *list))
+}
+
+/// Held by others only while they move a thing in or out.
+fn lock<T>(list: &TryLock<Vec<T>>) -> Option<Guard<'_, Vec<T>>> {
+    (0..1_000).find_map(|attempt| {
+        if attempt > 10 {
+            std::thread::yield_now();
+        }
+        list.try_lock()
+    })
 }

@@ -8,7 +8,7 @@ use super::aggregate::Aggregate;
 use super::events::{Event, EventKind};
 use super::gauges::{self, Beside};
 use super::here::Here;
-use super::kept::{Keep, Keeper, Kept, has_failed};
+use super::kept::{Keeper, Kept, has_failed};
 use super::options::MetricsOptions;
 use super::outlets::Outlets;
 use super::own::Moved;
@@ -78,9 +78,7 @@ impl Metrics {
             .state_dir
             .as_deref()
             .map(|path| State::new(path, shared.number, &host));
-        let keep = options
-            .keep
-            .or_else(|| state.as_ref().map(|_| Keep::default()));
+        let keep = options.keep();
         let folder = options.state_dir.as_deref().map(KeptFolder::of);
         let origin = Origin {
             host,
@@ -222,6 +220,9 @@ impl Metrics {
         }
         let leads = self.state.as_mut().is_none_or(State::leads);
         self.take_events(shared, here, leads);
+        for notice in here.take_notices() {
+            self.outlets.send_notice(notice);
+        }
         self.keep_pace(here);
         if self.state.is_some() && (all || self.is_telling_due(leads)) {
             self.tell(shared, here);
@@ -287,7 +288,7 @@ impl Metrics {
     /// Looks at what is going on now.
     fn look(&mut self, shared: &'static Shared) -> Vec<LogEvent> {
         let options = &shared.collector.options.metrics;
-        let details = options.keep.unwrap_or_default().details;
+        let details = options.keep().unwrap_or_default().details;
         let (said, live) = self.stuck.look(shared, options.stuck_after, details);
         if let Some(state) = &mut self.state {
             state.tell_live(live);

@@ -226,8 +226,7 @@ impl Collector {
     }
 
     fn would_keep(&self, shared: &'static Shared, open: &Held, ended: &Ended) -> bool {
-        let metrics = &self.options.metrics;
-        if metrics.keep.is_none() && metrics.state_dir.is_none() {
+        if self.options.metrics.keep().is_none() {
             return false;
         }
         let failed = kept::has_failed(ended.state, ended.status, ended.error);
@@ -323,7 +322,7 @@ impl Collector {
         if let Some(process) = process::existing() {
             shared.sweep(process);
         }
-        if self.options.log.is_some() {
+        if self.options.log.is_some() || self.options.metrics.wants_notices() {
             for event in work.report.due(shared) {
                 self.say(here, &event);
             }
@@ -337,6 +336,9 @@ impl Collector {
     }
 
     fn say(&self, here: &Here, event: &LogEvent) {
+        if self.options.metrics.wants_notices() {
+            here.put_notice(event);
+        }
         let Some(log) = &self.options.log else { return };
         if catch_unwind(AssertUnwindSafe(|| log(event))).is_err() {
             here.panics.fetch_add(1, Ordering::Relaxed);
@@ -345,7 +347,7 @@ impl Collector {
 
     /// Says something now: at start, before any thread.
     pub(crate) fn log(&self, shared: &'static Shared, event: LogEvent) {
-        if self.options.log.is_some()
+        if (self.options.log.is_some() || self.options.metrics.wants_notices())
             && let Some(here) = self.here(shared)
         {
             self.say(here, &event);

@@ -63,6 +63,21 @@ impl MetricsOptions {
         return false;
     }
 
+    /// Which requests are kept: as it was said, or as usual where somebody shows or sends them.
+    pub(crate) fn keep(&self) -> Option<Keep> {
+        self.keep.or_else(|| {
+            let mut configs = self.destinations.iter().flat_map(Destination::configs);
+            let is_of_use = self.state_dir.is_some() || configs.any(|to| to.wants().kept);
+            is_of_use.then(Keep::default)
+        })
+    }
+
+    /// Whether a sink is told what is said to the operator.
+    pub(crate) fn wants_notices(&self) -> bool {
+        let mut configs = self.destinations.iter().flat_map(Destination::configs);
+        configs.any(|config| config.wants_notices())
+    }
+
     pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
         if let Some(wrong) = &self.config_error {
             return Err(wrong.clone());
@@ -131,7 +146,8 @@ impl ProfilerBuilder {
     }
 
     /// Keeps the slowest requests of each route, and those that failed, as whole profiles:
-    /// [`Profiler::kept`](crate::Profiler::kept). Default: only where there is a `state_dir`.
+    /// [`Profiler::kept`](crate::Profiler::kept). Default: only where there is a `state_dir`, or a
+    /// sink that sends them.
     #[must_use]
     pub fn keep(mut self, keep: Keep) -> Self {
         self.metrics.keep = Some(keep);

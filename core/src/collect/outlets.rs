@@ -1,10 +1,11 @@
 //! All metric sinks of a process: what each was last given, and when it reports next.
 
+use super::LogEvent;
 use super::events::Event;
 use super::gauges;
 use super::kept::Kept;
 use super::series::{Sample, Series};
-use super::sink::destination::Destination;
+use super::sink::destination::{Destination, SinkConfig};
 use super::sink::outbox::{Fate, Outbox};
 use super::sink::parcel::{Origin, Parcel, Report};
 use super::state::State;
@@ -55,17 +56,18 @@ impl Outlet {
 
 impl Outlets {
     pub(super) fn new(destinations: &[Destination], origin: Origin, threadless: bool) -> Self {
-        let name = |to: &Destination| to.0.name();
-        let key = |place: usize, to: &Destination| {
-            let before = destinations.iter().take(place);
-            match before.filter(|before| name(before) == name(to)).count() {
-                0 => name(to).to_owned(),
-                before => format!("{}-{}", name(to), before + 1),
+        let configs: Vec<_> = destinations.iter().flat_map(Destination::configs).collect();
+        let key = |place: usize, config: &Arc<dyn SinkConfig>| {
+            let before = configs.iter().take(place);
+            let name = config.name();
+            match before.filter(|before| before.name() == name).count() {
+                0 => name.to_owned(),
+                before => format!("{name}-{}", before + 1),
             }
         };
-        let outlets = destinations.iter().enumerate().map(|(place, to)| Outlet {
-            outbox: Outbox::new(Arc::clone(&to.0), threadless),
-            key: key(place, to),
+        let outlets = configs.iter().enumerate().map(|(place, config)| Outlet {
+            outbox: Outbox::new(Arc::clone(config), threadless),
+            key: key(place, config),
             given: None,
             next: 0,
         });
@@ -142,6 +144,16 @@ impl Outlets {
         }
     }
 
+    pub(super) fn send_notice(&mut self, notice: LogEvent) {
+        let notice = Arc::new(notice);
+        for outlet in &mut self.outlets {
+            if outlet.outbox.config().wants_notices() {
+                let notice = Arc::clone(&notice);
+                outlet.outbox.put_or_drop(Parcel::Notice(notice));
+            }
+        }
+    }
+
     /// Adds what became of their values to a list.
     pub(super) fn add_fates(&self, samples: &mut Vec<Sample>) {
         for outlet in &self.outlets {
@@ -184,7 +196,7 @@ fn since(series: &[Series], given: &[Series]) -> Vec<Series> {
 mod tests {
     use super::*;
     use crate::collect::series::{CALL_HITS, Value};
-    use crate::collect::sink::destination::{SinkConfig, Wants};
+    use crate::collect::sink::destination::Wants;
     use crate::collect::sink::parcel::{MetricSink, Packet, Unsent};
     use crate::error::Error;
     use parking_lot::Mutex;

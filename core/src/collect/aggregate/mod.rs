@@ -22,6 +22,8 @@ use by_category::ByCategory;
 use flags::ByFlag;
 pub(crate) use route::Ending;
 use route::Routes;
+#[cfg(feature = "otlp")]
+pub(super) use route::method as known_method;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

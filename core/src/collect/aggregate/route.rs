@@ -61,7 +61,7 @@ impl Ending {
 }
 
 /// A method as a label: clients may send any word.
-fn method(method: &str) -> &'static str {
+pub(in crate::collect) fn method(method: &str) -> &'static str {
     const KNOWN: [&str; 10] = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
     ];

@@ -289,5 +289,6 @@ mod tests {
             assert_eq!(counted, !metric.bounds_ns.is_empty(), "{metric:?}");
             assert!(metric.help.ends_with(['.', '`']), "{metric:?}");
         }
+        assert!(OWN_BOUNDS_NS.is_sorted_by(|a, b| a < b));
     }
 }

@@ -33,6 +33,16 @@ pub(crate) trait SinkConfig: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether it is told what the profiler has to say to the operator.
+    fn wants_notices(&self) -> bool {
+        false
+    }
+
+    /// A sink that comes with this one, for a second server: each has its own thread and backlog.
+    fn beside(&self) -> Option<Arc<dyn SinkConfig>> {
+        None
+    }
+
     /// Whether it sends datagrams only, which take no time: it then also works in a profiler
     /// without threads.
     fn is_datagram(&self) -> bool;
@@ -47,16 +57,23 @@ pub(crate) trait SinkConfig: Send + Sync + std::fmt::Debug {
 pub struct Destination(pub(crate) Arc<dyn SinkConfig>);
 
 impl Destination {
+    /// All sinks that it consists of.
+    pub(crate) fn configs(&self) -> impl Iterator<Item = Arc<dyn SinkConfig>> {
+        std::iter::once(Arc::clone(&self.0)).chain(self.0.beside())
+    }
+
     pub(crate) fn check(&self, threadless: bool) -> Result<(), Error> {
-        self.0.check()?;
-        if threadless && !self.0.is_datagram() {
-            return Err(Error::new(format!(
-                "{}: a profiler without threads can only send datagrams (udp); \
-                 set a state_dir and let another process send, or use udp",
-                self.0.name()
-            )));
-        }
-        Ok(())
+        self.configs().try_for_each(|config| {
+            config.check()?;
+            if threadless && !config.is_datagram() {
+                return Err(Error::new(format!(
+                    "{}: a profiler without threads can only send datagrams (udp); \
+                     set a state_dir and let another process send, or use udp",
+                    config.name()
+                )));
+            }
+            Ok(())
+        })
     }
 }
 

@@ -33,7 +33,8 @@
 //! application's called `host`, `worker`, `version`, `name` or `le` gets a `_` behind it.
 //!
 //! An event is a point of value 1, `events.deploy`, `events.flag`, `events.shed` or `events.own`, under
-//! the prefix: draw it with `drawAsInfinite()`.
+//! the prefix: draw it with `drawAsInfinite()`. Where [`events`](Graphite::events) (feature `http`) names
+//! graphite-web, it is an event there too.
 //!
 //! # Times
 //!
@@ -70,6 +71,8 @@ use super::flat::{
     Flat, FlatValue, MAX_PREFIX, Shape, Style, Tags, bound, check_prefix, cut_name, flatten,
     number, part,
 };
+#[cfg(feature = "http")]
+use super::http::HttpOptions;
 use super::lines::{DATAGRAM, Lines, check_size};
 use super::net::{Tcp, Udp, check_address};
 use super::parcel::{MetricSink, Origin, Packet, Parcel, Report, Unsent};
@@ -108,6 +111,9 @@ pub struct Graphite {
     pub(crate) tags: bool,
     pub(crate) buckets: bool,
     pub(crate) calls_by_route: bool,
+    /// Where graphite-web is, if it is to be told events.
+    #[cfg(feature = "http")]
+    pub(crate) web: HttpOptions,
 }
 
 impl Default for Graphite {
@@ -120,6 +126,8 @@ impl Default for Graphite {
             tags: false,
             buckets: true,
             calls_by_route: true,
+            #[cfg(feature = "http")]
+            web: HttpOptions::default(),
         }
     }
 }
@@ -179,6 +187,32 @@ impl Graphite {
         self
     }
 
+    /// Tells graphite-web, too, what was done to the site: deploys, switches, the application's own
+    /// events. Its address: `http://graphite.example.com/`. Default: not.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn events(mut self, url: impl Into<String>) -> Self {
+        self.web.url = url.into();
+        self
+    }
+
+    /// One more header of each request to graphite-web. Never shown.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.web.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// A file of certificates in PEM, of the authorities that are believed of graphite-web instead of
+    /// the machine's. Needs the feature `tls`.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn ca_file(mut self, file: impl Into<std::path::PathBuf>) -> Self {
+        self.web.ca_file = Some(file.into());
+        self
+    }
+
     /// The lines that carbon's `storage-schemas.conf` needs for this prefix and interval: each interval
     /// for a week, ten of them as one for 90 days, sixty for two years.
     ///
@@ -214,6 +248,29 @@ impl Graphite {
     /// The prefix as a regular expression.
     fn pattern(&self) -> String {
         self.prefix.replace('.', "\\.")
+    }
+
+    #[cfg(feature = "http")]
+    fn check_web(&self) -> Result<(), Error> {
+        let without = match (&*self.web.headers, &self.web.ca_file) {
+            _ if !self.web.url.is_empty() => return Ok(()),
+            ([], None) => return Ok(()),
+            ([], Some(_)) => "ca_file",
+            _ => "header",
+        };
+        Err(Error::new(format!(
+            "graphite.{without}: is for requests to graphite-web, whose address `events` does not say"
+        )))
+    }
+
+    #[cfg(not(feature = "http"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "as with the feature"
+    )]
+    fn check_web(&self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -263,7 +320,7 @@ impl SinkConfig for Graphite {
             );
             return Err(wrong("interval", why));
         }
-        Ok(())
+        self.check_web()
     }
 
     fn interval(&self) -> Duration {
@@ -280,6 +337,17 @@ impl SinkConfig for Graphite {
 
     fn replaces(&self) -> bool {
         true
+    }
+
+    #[cfg(feature = "http")]
+    fn beside(&self) -> Option<Arc<dyn SinkConfig>> {
+        (!self.web.url.is_empty()).then(|| {
+            let web = super::graphite_web::GraphiteWeb {
+                http: self.web.clone(),
+                prefix: self.prefix.clone(),
+            };
+            Arc::new(web) as Arc<dyn SinkConfig>
+        })
     }
 
     fn is_datagram(&self) -> bool {

@@ -16,27 +16,51 @@ pub mod flat;
 pub mod ganglia;
 #[cfg(feature = "graphite")]
 pub mod graphite;
+#[cfg(all(feature = "graphite", feature = "http"))]
+mod graphite_web;
+#[cfg(feature = "http")]
+#[cfg_attr(
+    not(any(feature = "graphite", feature = "otlp", feature = "webhook")),
+    allow(dead_code, reason = "no sink is built that sends by it")
+)]
+pub(crate) mod http;
 #[cfg(any(feature = "graphite", feature = "statsd"))]
 pub(crate) mod lines;
 pub mod memory;
-#[cfg(any(feature = "graphite", feature = "statsd", feature = "ganglia"))]
+#[cfg(any(
+    feature = "graphite",
+    feature = "statsd",
+    feature = "ganglia",
+    feature = "http"
+))]
 #[cfg_attr(
     not(all(feature = "graphite", feature = "statsd", feature = "ganglia")),
     allow(dead_code, reason = "what a sink needs that is not built")
 )]
 pub(crate) mod net;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 pub(crate) mod outbox;
 #[cfg_attr(
-    not(all(feature = "graphite", feature = "statsd", feature = "ganglia")),
+    not(all(
+        feature = "graphite",
+        feature = "statsd",
+        feature = "ganglia",
+        feature = "otlp",
+        feature = "webhook"
+    )),
     allow(dead_code, reason = "what a sink needs that is not built")
 )]
 pub(crate) mod parcel;
+mod pause;
 #[cfg(feature = "prometheus")]
 pub(crate) mod prometheus;
 #[cfg(feature = "statsd")]
 pub mod statsd;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(feature = "webhook")]
+pub(crate) mod webhook;
 
 use crate::profile::{RequestKind, State};
 use crate::request::Profile;

@@ -7,12 +7,12 @@
 
 use super::destination::SinkConfig;
 use super::parcel::{MetricSink, Packet, Parcel, Unsent};
+use super::pause::Pause;
 use crate::fork;
 use crate::stats::SinkStats;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::hash::{BuildHasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,8 +24,6 @@ const MOST_PARCELS: usize = 64;
 const MOST_BYTES: usize = 4 << 20;
 /// One packet has so long.
 const SEND_WITHIN: Duration = Duration::from_secs(5);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What became of the values of one sink, in this process.
 #[derive(Debug, Default)]
@@ -184,13 +182,15 @@ impl Drop for Outbox {
 
 fn send_here(sink: &mut dyn MetricSink, parcel: &Parcel, fate: &Fate) {
     for packet in encode(sink, parcel, fate) {
-        match sink.send(&packet, Duration::ZERO) {
-            Ok(()) => fate.settle(packet.points, 0, None),
-            Err(Unsent::Partly(refused, why)) => fate.settle(packet.points, refused, Some(&why)),
-            Err(Unsent::Later(why) | Unsent::Never(why)) => {
-                fate.settle(packet.points, packet.points, Some(&why));
+        let (refused, why) = match sink.send(&packet, Duration::ZERO) {
+            Ok(()) => (0, None),
+            Err(Unsent::Partly(refused, why)) => (refused, Some(why)),
+            Err(Unsent::NotYet(_)) => (packet.points, None),
+            Err(Unsent::Later(why) | Unsent::After(_, why) | Unsent::Never(why)) => {
+                (packet.points, Some(why))
             }
-        }
+        };
+        fate.settle(packet.points, refused, why.as_deref());
     }
 }
 
@@ -291,33 +291,26 @@ impl<'a> Runner<'a> {
 
     fn send(&mut self) {
         let hurries = self.fate.hurry.swap(false, Ordering::Relaxed);
-        if !self.pause.is_over() && !hurries {
+        if !self.pause.is_over(hurries) {
             return;
         }
-        while let Some(packet) = self.waiting.front() {
-            let sink = &mut self.sink;
-            let sent = catch_unwind(AssertUnwindSafe(|| sink.send(packet, SEND_WITHIN)));
+        while let Some(packet) = self.next() {
+            let (sink, points) = (&mut self.sink, packet.points);
+            let sent = catch_unwind(AssertUnwindSafe(|| sink.send(&packet, SEND_WITHIN)));
             let sent =
                 sent.unwrap_or_else(|_| Err(Unsent::Never("a panic while it was sent".to_owned())));
-            let points = packet.points;
             match sent {
                 Ok(()) => {
                     self.pause = Pause::default();
                     self.fate.settle(points, 0, None);
-                    self.pop();
                 }
                 Err(Unsent::Partly(refused, why)) => {
                     self.pause = Pause::default();
                     self.fate.settle(points, refused, Some(&why));
-                    self.pop();
                 }
-                Err(Unsent::Never(why)) => {
-                    self.fate.settle(points, points, Some(&why));
-                    self.pop();
-                }
-                Err(Unsent::Later(why)) => {
-                    self.fate.count_failure(&why);
-                    self.pause.grow();
+                Err(Unsent::Never(why)) => self.fate.settle(points, points, Some(&why)),
+                Err(unsent) => {
+                    self.put_off(packet, unsent);
                     break;
                 }
             }
@@ -325,29 +318,36 @@ impl<'a> Runner<'a> {
         }
         self.tell_waiting();
     }
-}
 
-/// How long nothing is tried after a failure: longer each time, and never the same for two
-/// processes that lost the same server.
-#[derive(Default)]
-struct Pause {
-    failures: u32,
-    until: Option<Instant>,
-}
-
-impl Pause {
-    fn is_over(&self) -> bool {
-        self.until.is_none_or(|until| Instant::now() >= until)
+    /// Takes the packet that is to be sent now, with what the sink sends in one go with it.
+    fn next(&mut self) -> Option<Packet> {
+        let mut first = self.pop()?;
+        while let Some(second) = self.waiting.front() {
+            let sink = &mut self.sink;
+            let join = AssertUnwindSafe(|| sink.join(&mut first, second));
+            if !catch_unwind(join).unwrap_or(false) {
+                break;
+            }
+            self.pop();
+        }
+        Some(first)
     }
 
-    fn grow(&mut self) {
-        let longest = FIRST_PAUSE
-            .saturating_mul(1 << self.failures.min(6))
-            .min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        let share = RandomState::new().hash_one(self.failures) % 1_024;
-        let pause = longest.mul_f64(0.5 + share as f64 / 2_048.0);
-        self.until = Some(Instant::now() + pause);
+    /// Keeps a packet for later.
+    fn put_off(&mut self, packet: Packet, unsent: Unsent) {
+        self.bytes += packet.bytes.len();
+        self.waiting.push_front(packet);
+        match unsent {
+            Unsent::NotYet(wait) => self.pause.set(wait),
+            Unsent::After(wait, why) => {
+                self.fate.count_failure(&why);
+                self.pause.set(wait);
+            }
+            Unsent::Later(why) | Unsent::Partly(_, why) | Unsent::Never(why) => {
+                self.fate.count_failure(&why);
+                self.pause.grow();
+            }
+        }
     }
 }
 
@@ -364,6 +364,9 @@ mod tests {
         Good,
         Gone,
         Refuses,
+        RefusesOne,
+        NamesATime,
+        Limits,
         Hangs,
         Panics,
     }
@@ -374,6 +377,7 @@ mod tests {
         got: Arc<Mutex<Vec<Vec<u8>>>>,
         /// Of each packet.
         size: usize,
+        joins: bool,
     }
 
     impl Fake {
@@ -382,6 +386,7 @@ mod tests {
                 mood: Arc::new(Mutex::new(mood)),
                 got: Arc::default(),
                 size: 10,
+                joins: false,
             }
         }
     }
@@ -422,18 +427,31 @@ mod tests {
             }]
         }
 
+        fn join(&mut self, first: &mut Packet, next: &Packet) -> bool {
+            if self.joins {
+                first.bytes.extend_from_slice(&next.bytes);
+                first.points += next.points;
+            }
+            self.joins
+        }
+
         fn send(&mut self, packet: &Packet, within: Duration) -> Result<(), Unsent> {
             let mood = *self.mood.lock();
             match mood {
                 Mood::Good => self.got.lock().push(packet.bytes.clone()),
                 Mood::Gone => return Err(Unsent::Later("gone".to_owned())),
                 Mood::Refuses => return Err(Unsent::Never("no".to_owned())),
+                Mood::RefusesOne => return Err(Unsent::Partly(1, "not that one".to_owned())),
+                Mood::NamesATime => return Err(Unsent::After(LONG, "in an hour".to_owned())),
+                Mood::Limits => return Err(Unsent::NotYet(LONG)),
                 Mood::Hangs => std::thread::sleep(within),
                 Mood::Panics => panic!("injected"),
             }
             Ok(())
         }
     }
+
+    const LONG: Duration = Duration::from_secs(3_600);
 
     fn event(what: &str) -> Parcel {
         Parcel::Event(Arc::new(Event::new(EventKind::Own, what)))
@@ -514,6 +532,53 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_of_a_packet_is_counted_apart_and_not_tried_again() {
+        let fake = Fake::new(Mood::RefusesOne);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        outbox.put(event("a"));
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (3, 2, 1));
+        assert_eq!(&*outbox.fate.why.lock(), "not that one");
+        let mut here = Outbox::new(Arc::new(fake), true);
+        here.put(event("a"));
+        assert_eq!(counts(&here), (3, 2, 1));
+    }
+
+    #[test]
+    fn a_time_that_was_named_is_waited_for_even_in_a_hurry() {
+        for (mood, failures) in [(Mood::NamesATime, 1), (Mood::Limits, 0)] {
+            let fake = Fake::new(mood);
+            let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+            outbox.put(event("a"));
+            assert!(!outbox.flush(Instant::now() + Duration::from_millis(200)));
+            *fake.mood.lock() = Mood::Good;
+            outbox.put(event("b"));
+            assert!(!outbox.flush(Instant::now() + Duration::from_millis(200)));
+            assert_eq!(counts(&outbox), (6, 0, 0));
+            let failed = outbox.fate.failures.load(Ordering::Relaxed);
+            assert_eq!(failed, failures, "{mood:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_joined_and_sent_in_one_go() {
+        let mut fake = Fake::new(Mood::Gone);
+        fake.joins = true;
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        for number in 0..5 {
+            outbox.put(event(&number.to_string()));
+        }
+        assert!(!outbox.flush(Instant::now() + Duration::from_millis(100)));
+        *fake.mood.lock() = Mood::Good;
+        assert!(outbox.flush(soon()));
+        assert_eq!(counts(&outbox), (15, 15, 0));
+        let got = fake.got.lock();
+        assert_eq!(got.len(), 1);
+        let wanted = "0.........1.........2.........3.........4.........";
+        assert_eq!(got[0], wanted.as_bytes());
+    }
+
+    #[test]
     fn a_server_that_hangs_holds_nobody_up() {
         let fake = Fake::new(Mood::Hangs);
         let mut outbox = Outbox::new(Arc::new(fake), false);
@@ -538,20 +603,5 @@ mod tests {
         *fake.mood.lock() = Mood::Gone;
         assert!(outbox.put(event("b")));
         assert_eq!(counts(&outbox), (6, 3, 3));
-    }
-
-    #[test]
-    fn pauses_grow_to_a_bound_and_differ() {
-        let mut pause = Pause::default();
-        assert!(pause.is_over());
-        let mut last = Vec::new();
-        for _ in 0..20 {
-            pause.grow();
-            let left = pause.until.unwrap() - Instant::now();
-            assert!(left <= LONGEST_PAUSE);
-            last.push(left);
-        }
-        assert!(last[19] >= LONGEST_PAUSE / 2 - Duration::from_secs(1));
-        assert!(last[0] <= FIRST_PAUSE);
     }
 }

@@ -1,8 +1,8 @@
 //! What a metric sink is given, and what it makes of it.
 
-use crate::collect::Event;
 use crate::collect::kept::Kept;
 use crate::collect::series::{Sample, Series};
+use crate::collect::{Event, LogEvent};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub(crate) enum Parcel {
     Report(Arc<Report>),
     Event(Arc<Event>),
     Kept(Arc<Kept>),
+    /// What the profiler itself has to say to the operator.
+    Notice(Arc<LogEvent>),
 }
 
 /// Bytes to be sent in one go.
@@ -67,17 +69,28 @@ pub(crate) struct Packet {
 pub(crate) enum Unsent {
     /// The other end is not to be had: try again later.
     Later(String),
-    /// It will never take this one.
-    Never(String),
+    /// It said itself when to try again.
+    After(Duration, String),
+    /// Nothing went wrong, but the sink sends no more before so long.
+    NotYet(Duration),
     /// It took this one, but for so many of its points, which it will never take; or there is
     /// something to say of it.
     Partly(u64, String),
+    /// It will never take this one.
+    Never(String),
 }
 
 /// Encodes and sends, on the sink's own thread. Encoding looks at nothing but what it is given, so
 /// that it can be tested by itself.
 pub(crate) trait MetricSink: Send {
     fn encode(&mut self, parcel: &Parcel) -> Vec<Packet>;
+
+    /// Takes the packet that waits behind another into that one, so that both are sent in one go.
+    /// `false` where that is not to be.
+    fn join(&mut self, first: &mut Packet, next: &Packet) -> bool {
+        let _ = (first, next);
+        false
+    }
 
     /// Sends one packet, or says why not, within the time given.
     fn send(&mut self, packet: &Packet, within: Duration) -> Result<(), Unsent>;

@@ -10,7 +10,7 @@ const BRIEFLY: Duration = Duration::from_millis(50);
 fn why(sent: Result<(), Unsent>) -> String {
     match sent {
         Err(Unsent::Later(why) | Unsent::Never(why) | Unsent::Partly(_, why)) => why,
-        Ok(()) => panic!("it was sent"),
+        other => panic!("{other:?}"),
     }
 }
 
