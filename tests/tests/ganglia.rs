@@ -241,12 +241,10 @@ fn messages_are_those_of_gmetric_byte_for_byte() {
         send(&socket.local_addr().unwrap().to_string());
         let mut read = [0_u8; 2_000];
         let next = || {
-            Some(
-                socket
-                    .recv(&mut read)
-                    .map(|length| read[..length].to_vec())
-                    .ok()?,
-            )
+            socket
+                .recv(&mut read)
+                .map(|length| read[..length].to_vec())
+                .ok()
         };
         let all = std::iter::from_fn(next).map(|message| without_host(&message));
         all.collect()

@@ -91,12 +91,12 @@ fn each_documented_series_is_there_with_its_labels_and_no_other() {
     let mut missing: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
     for series in profiler.series() {
         for sample in &series.samples {
-            let Name::Known(name) = &sample.name else {
+            let Name::Known(metric) = &sample.name else {
                 let own = ["registrations", "queue.length", "mail.sent"];
                 assert!(own.contains(&sample.name.as_str()), "{sample:?}");
                 continue;
             };
-            let metric = sample.name.metric().unwrap();
+            let name = metric.name;
             missing.remove(name);
             let labels: Vec<&str> = sample.labels.iter().map(|(label, _)| &**label).collect();
             assert_eq!(labels, metric.labels, "{name}");

@@ -308,7 +308,7 @@ impl SinkConfig for Graphite {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |what: &str, why: String| Error::of(&format!("graphite.{what}"), why);
+        let wrong = |what: &str, why: String| Error::of(format!("graphite.{what}"), why);
         check_address(&self.address, "carbon.example.com:2003")
             .map_err(|why| wrong("address", why))?;
         check_prefix("graphite", &self.prefix, MAX_PREFIX)?;
