@@ -28,6 +28,7 @@ mod flags;
 mod guard;
 mod hooked;
 mod live;
+mod metrics;
 mod names;
 mod notes;
 mod pair;
@@ -65,9 +66,9 @@ mod _native {
     #[pymodule_export]
     use crate::notes::current_notes;
     #[pymodule_export]
-    use crate::profile::{Call, Profile};
+    use crate::profile::{Call, Kept, Profile};
     #[pymodule_export]
-    use crate::profiler::{OptionError, Profiler, advance_clock};
+    use crate::profiler::{OptionError, Profiler, advance_clock, deploy, event};
     #[pymodule_export]
     use crate::request::{
         Entered, Request, context, current_request, define_category, enter_context, in_request,
@@ -102,6 +103,7 @@ mod _native {
         pair::initialise(module)?;
         crate::flags::initialise(module)?;
         crate::notes::initialise(module)?;
+        crate::metrics::initialise(module)?;
         crate::hooked::initialise(module)
     }
 }

@@ -1,6 +1,7 @@
 """The native module. Private: use `ioprofiler`."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, TypeVar, final
 
@@ -13,6 +14,7 @@ __all__ = [
     "Dark",
     "Entered",
     "Hooked",
+    "Kept",
     "OptionError",
     "Profile",
     "Profiler",
@@ -26,6 +28,7 @@ __all__ = [
     "check_this_machine",
     "context",
     "context_number",
+    "count",
     "current_notes",
     "current_request",
     "dark_begin",
@@ -33,12 +36,15 @@ __all__ = [
     "decide_flag",
     "decide_flag_for",
     "define_category",
+    "deploy",
     "end",
     "end_shade",
     "enter_context",
+    "event",
     "flag",
     "flag_data",
     "flag_data_for",
+    "gauge",
     "hooked",
     "in_call",
     "in_request",
@@ -53,6 +59,7 @@ __all__ = [
     "set_is_inside",
     "set_now",
     "span",
+    "timing",
     "variant",
     "version",
 ]
@@ -113,6 +120,11 @@ def hooked(
 _Told = tuple[str, str, str, str | None]
 
 def note(**notes: object) -> None: ...
+def count(name: str, /, by: int = 1, **labels: object) -> None: ...
+def gauge(name: str, /, value: float, **labels: object) -> None: ...
+def timing(name: str, /, duration: float | timedelta, **labels: object) -> None: ...
+def event(what: str, who: str | None = None, why: str | None = None) -> None: ...
+def deploy(version: str, who: str | None = None, what: str | None = None) -> None: ...
 def current_notes() -> dict[str, Any]: ...
 def flag(name: str, default: bool = False, /) -> bool: ...
 def variant(name: str, default: bool = False, /) -> str: ...
@@ -185,6 +197,8 @@ class Profile:
     @property
     def state(self) -> str: ...
     @property
+    def started_at(self) -> float: ...
+    @property
     def page_ms(self) -> float: ...
     @property
     def spans(self) -> list[Call]: ...
@@ -192,6 +206,13 @@ class Profile:
     def calls(self) -> dict[str, int]: ...
     @property
     def times(self) -> dict[str, float]: ...
+
+@final
+class Kept:
+    @property
+    def reason(self) -> str: ...
+    @property
+    def profile(self) -> Profile: ...
 
 @final
 class Request:
@@ -285,6 +306,9 @@ class Profiler:
         flags: list[str],
         state_dir: str | None,
         flags_required: bool,
+        config_file: str | None,
+        config: str | None,
+        metrics: bool | None,
     ) -> Profiler: ...
     def begin(self, kind: str, name: object, asked: bool) -> Request: ...
     def decide(
@@ -321,6 +345,14 @@ class Profiler:
     def enable(self) -> None: ...
     def grant(self, who: str, host: str, life: int, https: bool) -> tuple[str, str, int]: ...
     def in_flight(self) -> list[Profile]: ...
+    def kept(self) -> list[Kept]: ...
+    def series(self) -> str: ...
+    def prometheus(self, accept: str) -> tuple[int, str, bytes]: ...
+    @property
+    def meters(self) -> list[Callable[..., None]]: ...
+    def make_main(self) -> None: ...
+    def event(self, what: str, who: str | None = None, why: str | None = None) -> None: ...
+    def deploy(self, version: str, who: str | None = None, what: str | None = None) -> None: ...
     def stats(self) -> dict[str, Any]: ...
     def events(self) -> list[tuple[str, str]]: ...
     def flush(self, within: float) -> bool: ...
