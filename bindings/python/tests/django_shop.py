@@ -46,7 +46,7 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse  # noq
 from django.shortcuts import render  # noqa: E402
 from django.urls import path  # noqa: E402
 
-import ioprofiler  # noqa: E402
+import ioprofiler.django  # noqa: E402
 
 
 def migrate() -> None:
@@ -128,4 +128,5 @@ urlpatterns = [
     path("astream/", astream),
     path("file/", file),
     path("fails/", fails),
+    path("metrics", ioprofiler.django.metrics),
 ]
