@@ -40,6 +40,7 @@ mod request;
 mod said;
 mod shade;
 mod span;
+mod spanning;
 mod spare;
 mod text;
 mod visit;
@@ -100,6 +101,7 @@ mod _native {
         capi::initialise(module.py())?;
         current::initialise(module.py());
         span::initialise(module)?;
+        spanning::initialise(module)?;
         pair::initialise(module)?;
         crate::flags::initialise(module)?;
         crate::notes::initialise(module)?;
