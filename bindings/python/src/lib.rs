@@ -65,11 +65,13 @@ mod _native {
     #[pymodule_export]
     use crate::hooked::hooked;
     #[pymodule_export]
+    use crate::metrics::{deploy, event};
+    #[pymodule_export]
     use crate::notes::current_notes;
     #[pymodule_export]
     use crate::profile::{Call, Kept, Profile};
     #[pymodule_export]
-    use crate::profiler::{OptionError, Profiler, advance_clock, deploy, event};
+    use crate::profiler::{OptionError, Profiler, advance_clock};
     #[pymodule_export]
     use crate::request::{
         Entered, Request, context, current_request, define_category, enter_context, in_request,

@@ -1,14 +1,14 @@
-//! Numbers of the application's own, for Python: `count`, `gauge` and `timing`, as methods of a
-//! profiler and as functions that mean the profiler of the process.
+//! Numbers of the application's own, for Python: `count`, `gauge` and `timing`, as functions of one
+//! profiler and as functions that mean the profiler of the process; and events likewise.
 //!
-//! Made by hand like spans: they stand in every page. A wrong value never raises; it is counted as
+//! The three are made by hand like spans: they stand in every page. A wrong value never raises; it is counted as
 //! misuse. Only a call with wrong arguments is an error, as of any function.
 
 use crate::guard::{count_misuse, guard};
 use crate::profiler::Profiler;
 use crate::raw::{keywords, make_function, make_method, none};
 use crate::text;
-use ioprofiler_core::MetricName;
+use ioprofiler_core::{Event, EventKind, MetricName};
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -342,4 +342,63 @@ fn not_a_number() {
     // SAFETY: called attached only. What the conversion raised is not the host's.
     unsafe { ffi::PyErr_Clear() };
     count_misuse();
+}
+
+pub(crate) fn own_event(
+    what: &Bound<'_, PyAny>,
+    who: Option<&Bound<'_, PyAny>>,
+    why: Option<&Bound<'_, PyAny>>,
+) -> Event {
+    let mut event = Event::new(EventKind::Own, &text::lossy(what));
+    if let Some(who) = who {
+        event = event.who(&text::lossy(who));
+    }
+    if let Some(why) = why {
+        event = event.why(&text::lossy(why));
+    }
+    event
+}
+
+pub(crate) fn deploy_event(
+    version: &Bound<'_, PyAny>,
+    who: Option<&Bound<'_, PyAny>>,
+    what: Option<&Bound<'_, PyAny>>,
+) -> Event {
+    let mut event = Event::deploy(&text::lossy(version));
+    if let Some(who) = who {
+        event = event.who(&text::lossy(who));
+    }
+    if let Some(what) = what {
+        event = event.what(&text::lossy(what));
+    }
+    event
+}
+
+fn tell_main(event: Event) {
+    guard((), || match main() {
+        Some(profiler) => profiler.event(event),
+        None => count_misuse(),
+    });
+}
+
+/// `event` of the profiler that the functions of the package mean.
+#[pyfunction]
+#[pyo3(signature = (what, *, who=None, why=None))]
+pub(crate) fn event(
+    what: &Bound<'_, PyAny>,
+    who: Option<&Bound<'_, PyAny>>,
+    why: Option<&Bound<'_, PyAny>>,
+) {
+    tell_main(own_event(what, who, why));
+}
+
+/// `deploy` of the profiler that the functions of the package mean.
+#[pyfunction]
+#[pyo3(signature = (version, *, who=None, what=None))]
+pub(crate) fn deploy(
+    version: &Bound<'_, PyAny>,
+    who: Option<&Bound<'_, PyAny>>,
+    what: Option<&Bound<'_, PyAny>>,
+) {
+    tell_main(deploy_event(version, who, what));
 }

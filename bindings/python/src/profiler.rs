@@ -11,7 +11,7 @@ use crate::text;
 use crate::visit::{Visit, now};
 use ioprofiler_core::gate::SecretFile;
 use ioprofiler_core::profile::Hook;
-use ioprofiler_core::{Clock, Event, EventKind, Gate, LogEvent, ProfilerBuilder, Record};
+use ioprofiler_core::{Clock, Gate, LogEvent, ProfilerBuilder, Record};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -316,14 +316,32 @@ impl Profiler {
 
     /// Says that something was done to the site.
     #[pyo3(signature = (what, who=None, why=None))]
-    fn event(&self, what: &str, who: Option<&str>, why: Option<&str>) {
-        guard((), || self.core.event(own_event(what, who, why)));
+    fn event(
+        &self,
+        what: &Bound<'_, PyAny>,
+        who: Option<&Bound<'_, PyAny>>,
+        why: Option<&Bound<'_, PyAny>>,
+    ) {
+        let event = metrics::own_event(what, who, why);
+        guard((), || self.core.event(event));
     }
 
     /// Says that a version went live.
     #[pyo3(signature = (version, who=None, what=None))]
-    fn deploy(&self, version: &str, who: Option<&str>, what: Option<&str>) {
-        guard((), || self.core.event(deploy_event(version, who, what)));
+    fn deploy(
+        &self,
+        version: &Bound<'_, PyAny>,
+        who: Option<&Bound<'_, PyAny>>,
+        what: Option<&Bound<'_, PyAny>>,
+    ) {
+        let event = metrics::deploy_event(version, who, what);
+        guard((), || self.core.event(event));
+    }
+
+    /// The folder that processes share, wherever it was said.
+    #[getter]
+    fn state_dir(&self) -> Option<PathBuf> {
+        self.core.state_dir().map(Into::into)
     }
 
     /// Whether answers' headers are wanted for a log: `Visit.leaving`.
@@ -450,38 +468,6 @@ fn make_gate(
         Some(parameter) => gate.parameter(parameter).map_err(wrong),
         None => Ok(gate),
     }
-}
-
-fn own_event(what: &str, who: Option<&str>, why: Option<&str>) -> Event {
-    let mut event = Event::new(EventKind::Own, what);
-    event = who.into_iter().fold(event, Event::who);
-    why.into_iter().fold(event, Event::why)
-}
-
-fn deploy_event(version: &str, who: Option<&str>, what: Option<&str>) -> Event {
-    let mut event = Event::deploy(version);
-    event = who.into_iter().fold(event, Event::who);
-    what.into_iter().fold(event, Event::what)
-}
-
-/// `event` of the profiler that the functions of the package mean.
-#[pyfunction]
-#[pyo3(signature = (what, who=None, why=None))]
-pub(crate) fn event(what: &str, who: Option<&str>, why: Option<&str>) {
-    guard((), || match metrics::main() {
-        Some(profiler) => profiler.event(own_event(what, who, why)),
-        None => guard::count_misuse(),
-    });
-}
-
-/// `deploy` of the profiler that the functions of the package mean.
-#[pyfunction]
-#[pyo3(signature = (version, who=None, what=None))]
-pub(crate) fn deploy(version: &str, who: Option<&str>, what: Option<&str>) {
-    guard((), || match metrics::main() {
-        Some(profiler) => profiler.event(deploy_event(version, who, what)),
-        None => guard::count_misuse(),
-    });
 }
 
 /// Moves the clock of a profiler that was made with `manual_clock`: for tests.

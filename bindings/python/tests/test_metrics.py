@@ -140,6 +140,7 @@ def test_the_functions_mean_the_profiler_that_was_made_last(counting):
         ioprofiler.timing("c", 1)
     assert recording.profile.spans == []
     ioprofiler.event("cache emptied", who="erika", why="it was full of nonsense")
+    ioprofiler.event(5, who="\ud800", why=["no text"])
     ioprofiler.deploy("8c1f", what="new search")
     assert counting.flush(30)
     found = own(counting)

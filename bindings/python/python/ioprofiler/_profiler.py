@@ -174,7 +174,7 @@ class Profiler:
         self._touches_headers = self._wants_answer_headers or self._note_header is not None
         self._logs_itself = access_log == "host"
         #: For the doctor.
-        self._state_dir, self._access_log = state_dir, access_log
+        self._access_log = access_log
         self._max_page = _options.count("max_page", max_page, sys.maxsize)
         self._buffer_streams = _options.truth("buffer_streams", buffer_streams)
         if not _profilers:

@@ -145,6 +145,7 @@ class Profiler:
 
     gate = "closed"
     parameter = "ioprofiler"
+    state_dir = None
     record = "off"
 
     def __init__(self, **_: object) -> None:
@@ -240,11 +241,11 @@ def timing(name: str, /, duration: object, **labels: object) -> None:
     """Does nothing."""
 
 
-def event(what: str, who: str | None = None, why: str | None = None) -> None:
+def event(what: str, *, who: str | None = None, why: str | None = None) -> None:
     """Does nothing."""
 
 
-def deploy(version: str, who: str | None = None, what: str | None = None) -> None:
+def deploy(version: str, *, who: str | None = None, what: str | None = None) -> None:
     """Does nothing."""
 
 
