@@ -281,3 +281,17 @@ def test_lifespan_and_websockets_have_an_answer():
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]
 
     asyncio.run(main())
+
+
+def test_a_scrape_need_not_log_in_to_django():
+    from django.conf import settings
+    from django.test import override_settings
+
+    import django_shop
+
+    django_shop.migrate()
+    profiler = ioprofiler.Profiler(instrument=False, metrics=True)
+    wants_login = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    with override_settings(MIDDLEWARE=wants_login, IOPROFILER=profiler), wsgi_server(django_wsgi(profiler)) as port:
+        assert get(port, "/metrics")[0] == 200
+        assert get(port, "/users/")[0] == 302

@@ -2,7 +2,7 @@
 
     app = profiler.wsgi(app, metrics="/metrics")  # answered before the application is asked
     app = profiler.asgi(app, metrics="/metrics")
-    starlette.add_route("/metrics", ioprofiler.web.metrics.AsgiMetrics(profiler))  # or mounted by hand
+    routes = [Route("/metrics", ioprofiler.web.metrics.AsgiMetrics(profiler))]  # of Starlette, by hand
 
 They answer GET and HEAD, in OpenMetrics or the text format by the `Accept` header, and 503 with the
 reason where nothing is counted or too many scrapes come at once. Nothing of a request's details is in
