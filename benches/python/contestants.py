@@ -27,6 +27,29 @@ def plain_call(n):
         nothing(1, SQL)
 
 
+class Nothing:
+    """What a counter costs that counts nothing."""
+
+    def count(self, name):
+        return None
+
+    def count_labelled(self, name, **labels):
+        return None
+
+
+EMPTY = Nothing()
+
+
+def empty_method(n):
+    for _ in range(n):
+        EMPTY.count("registrations")
+
+
+def empty_labelled(n):
+    for _ in range(n):
+        EMPTY.count_labelled("registrations", plan="pro", country="de")
+
+
 def floor():
     from ioprofiler_floor import empty
 
@@ -38,6 +61,8 @@ def floor():
     return {
         "empty PyO3 context manager, new each time": with_empty,
         "plain call": plain_call,
+        "empty method call": empty_method,
+        "empty method call, two keywords": empty_labelled,
     }, contextlib.nullcontext
 
 
@@ -83,12 +108,14 @@ def ours(flags_file=None):
         for _ in range(n):
             flag("percent")
 
+    count = numbers(ioprofiler.Profiler(instrument=False, metrics=True), ioprofiler)
     operations = {
         "with span": with_span,
         "begin and end": begin_end,
         "hooked call": hooked_call,
         "decorated call": decorated_call,
         "note": noted,
+        **count,
     }
     if flags_file:
         operations |= {"flag, static": flag_static, "flag, percent": flag_percent}
@@ -100,6 +127,81 @@ def ours(flags_file=None):
             yield
 
     return operations, in_request
+
+
+def numbers(profiler, ioprofiler):
+    def count(n):
+        for _ in range(n):
+            profiler.count("registrations")
+
+    def count_labelled(n):
+        for _ in range(n):
+            profiler.count("registrations", plan="pro", country="de")
+
+    def count_anywhere(n):
+        for _ in range(n):
+            ioprofiler.count("registrations")
+
+    def gauge(n):
+        for _ in range(n):
+            profiler.gauge("queue.length", 17.0)
+
+    def timing(n):
+        for _ in range(n):
+            profiler.timing("mail.sent", 0.12)
+
+    return {
+        "count": count,
+        "count, two labels": count_labelled,
+        "count, of the module": count_anywhere,
+        "gauge": gauge,
+        "timing": timing,
+    }
+
+
+def prometheus_client():
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+
+    registry = CollectorRegistry()
+    plain = Counter("registrations", "Registrations.", registry=registry)
+    labelled = Counter("accounts", "Accounts.", ["plan", "country"], registry=registry)
+    mails = Histogram("mail_sent_seconds", "Mails.", registry=registry)
+
+    def count(n):
+        for _ in range(n):
+            plain.inc()
+
+    def count_labelled(n):
+        for _ in range(n):
+            labelled.labels(plan="pro", country="de").inc()
+
+    def timing(n):
+        for _ in range(n):
+            mails.observe(0.12)
+
+    return {"count": count, "count, two labels": count_labelled, "timing": timing}, contextlib.nullcontext
+
+
+def counters_of_opentelemetry():
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    meter = MeterProvider(metric_readers=[InMemoryMetricReader()]).get_meter("bench")
+    counter, mails = meter.create_counter("registrations"), meter.create_histogram("mail.sent")
+
+    def count(n):
+        for _ in range(n):
+            counter.add(1)
+
+    def count_labelled(n):
+        for _ in range(n):
+            counter.add(1, {"plan": "pro", "country": "de"})
+
+    def timing(n):
+        for _ in range(n):
+            mails.record(0.12)
+
+    return {"count": count, "count, two labels": count_labelled, "timing": timing}
 
 
 def opentelemetry():
@@ -125,7 +227,7 @@ def opentelemetry():
             yield
         exporter.clear()
 
-    return {"with span": with_span}, in_request
+    return {"with span": with_span, **counters_of_opentelemetry()}, in_request
 
 
 def sentry():
@@ -189,6 +291,7 @@ CONTESTANTS = {
     "opentelemetry-sdk": opentelemetry,
     "sentry-sdk": sentry,
     "ddtrace": ddtrace,
+    "prometheus-client": prometheus_client,
     **flag_peers.NATIVE,
     **flag_peers.OTHERS,
 }

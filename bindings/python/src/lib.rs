@@ -28,6 +28,7 @@ mod flags;
 mod guard;
 mod hooked;
 mod live;
+mod metrics;
 mod names;
 mod notes;
 mod pair;
@@ -39,6 +40,7 @@ mod request;
 mod said;
 mod shade;
 mod span;
+mod spanning;
 mod spare;
 mod text;
 mod visit;
@@ -63,9 +65,11 @@ mod _native {
     #[pymodule_export]
     use crate::hooked::hooked;
     #[pymodule_export]
+    use crate::metrics::{deploy, event};
+    #[pymodule_export]
     use crate::notes::current_notes;
     #[pymodule_export]
-    use crate::profile::{Call, Profile};
+    use crate::profile::{Call, Kept, Profile};
     #[pymodule_export]
     use crate::profiler::{OptionError, Profiler, advance_clock};
     #[pymodule_export]
@@ -99,9 +103,11 @@ mod _native {
         capi::initialise(module.py())?;
         current::initialise(module.py());
         span::initialise(module)?;
+        spanning::initialise(module)?;
         pair::initialise(module)?;
         crate::flags::initialise(module)?;
         crate::notes::initialise(module)?;
+        crate::metrics::initialise(module)?;
         crate::hooked::initialise(module)
     }
 }

@@ -5,6 +5,7 @@ use ioprofiler_core::profile::{ProfileData, SpanData};
 use ioprofiler_core::render::{self, Details};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Arc;
 
 /// What a request has done so far, or did. It never changes.
 #[pyclass(frozen, module = "ioprofiler")]
@@ -15,7 +16,7 @@ pub(crate) struct Profile {
 enum Of {
     /// Built when it is first read.
     Request(Box<ioprofiler_core::Profile>),
-    Data(Box<ProfileData>),
+    Data(Arc<ProfileData>),
 }
 
 impl Profile {
@@ -25,9 +26,9 @@ impl Profile {
         }
     }
 
-    pub(crate) fn of_data(data: ProfileData) -> Self {
+    pub(crate) fn of_data(data: Arc<ProfileData>) -> Self {
         Self {
-            kind: Of::Data(Box::new(data)),
+            kind: Of::Data(data),
         }
     }
 
@@ -128,6 +129,12 @@ impl Profile {
         })
     }
 
+    /// When it began, seconds since 1970.
+    #[getter]
+    fn started_at(&self) -> f64 {
+        guard(0.0, || self.data().started_at as f64 / 1e9)
+    }
+
     /// From begin to the end, or to the moment of this profile; milliseconds.
     #[getter]
     fn page_ms(&self) -> f64 {
@@ -171,6 +178,30 @@ impl Profile {
             let data = self.data();
             format!("<Profile {} {} calls>", data.id, data.spans.len())
         })
+    }
+}
+
+/// A finished request that was kept.
+#[pyclass(frozen, get_all, module = "ioprofiler")]
+pub(crate) struct Kept {
+    /// `slow` or `error`.
+    reason: &'static str,
+    profile: Py<Profile>,
+}
+
+impl Kept {
+    pub(crate) fn of(py: Python<'_>, kept: ioprofiler_core::Kept) -> PyResult<Self> {
+        Ok(Self {
+            reason: kept.reason.as_str(),
+            profile: Py::new(py, Profile::of_data(kept.profile))?,
+        })
+    }
+}
+
+#[pymethods]
+impl Kept {
+    fn __repr__(&self) -> String {
+        format!("<Kept {} {}>", self.reason, self.profile.get().id())
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::flags::Who;
 use crate::guard::{self, guard};
 use crate::live::Live;
+use crate::metrics;
 use crate::notes::Logs;
-use crate::profile::Profile;
+use crate::profile::{Kept, Profile};
 use crate::request::{Request, facts_of_kind, seconds};
 use crate::text;
 use crate::visit::{Visit, now};
@@ -14,7 +15,7 @@ use ioprofiler_core::{Clock, Gate, LogEvent, ProfilerBuilder, Record};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict, PyList};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -76,7 +77,8 @@ impl Profiler {
     #[new]
     #[pyo3(signature = (*, record, gate, gate_secrets, gate_secret_files, gate_parameter, build_id,
         max_spans, max_detail_bytes, max_memory, max_live_requests, request_ttl, job_ttl,
-        threadless, manual_clock, logs, flags, state_dir, flags_required))]
+        threadless, manual_clock, logs, flags, state_dir, flags_required,
+        config_file, config, metrics))]
     #[expect(clippy::too_many_arguments, reason = "options, all by name")]
     fn new(
         record: &str,
@@ -97,6 +99,9 @@ impl Profiler {
         flags: Vec<PathBuf>,
         state_dir: Option<PathBuf>,
         flags_required: bool,
+        config_file: Option<PathBuf>,
+        config: Option<&str>,
+        metrics: Option<bool>,
     ) -> PyResult<Self> {
         let events = Arc::new(Events::default());
         let heard = Arc::clone(&events);
@@ -107,7 +112,18 @@ impl Profiler {
             gate_parameter,
             &events,
         )?;
-        let builder = logs.configure(ProfilerBuilder::default()).map_err(wrong)?;
+        let mut builder = ProfilerBuilder::default();
+        // First: what is said in code is said more plainly.
+        if let Some(path) = config_file {
+            builder = builder.config_file(path);
+        }
+        if let Some(json) = config {
+            builder = builder.config_json(json);
+        }
+        if let Some(wanted) = metrics {
+            builder = builder.metrics(wanted);
+        }
+        let builder = logs.configure(builder).map_err(wrong)?;
         let build = || -> Result<_, ioprofiler_core::Error> {
             let mut builder = builder
                 .record(Record::parse(record)?)
@@ -254,8 +270,78 @@ impl Profiler {
     fn in_flight(&self, py: Python<'_>) -> Vec<Profile> {
         py.detach(|| guard(Vec::new(), || self.core.in_flight()))
             .into_iter()
-            .map(Profile::of_data)
+            .map(|data| Profile::of_data(Arc::new(data)))
             .collect()
+    }
+
+    /// Finished requests that are kept.
+    fn kept(&self, py: Python<'_>) -> PyResult<Vec<Kept>> {
+        py.detach(|| guard(Vec::new(), || self.core.kept()))
+            .into_iter()
+            .map(|kept| Kept::of(py, kept))
+            .collect()
+    }
+
+    /// Everything that was counted, as JSON.
+    fn series(&self, py: Python<'_>) -> String {
+        let json = || serde_json::to_string(&self.core.series()).ok();
+        let json = py.detach(|| guard(None, json));
+        json.unwrap_or_else(|| "[]".to_owned())
+    }
+
+    /// Status, content type and body of a scrape.
+    fn prometheus<'py>(
+        &self,
+        py: Python<'py>,
+        accept: &str,
+    ) -> (u16, &'static str, Bound<'py, PyBytes>) {
+        let scrape = py.detach(|| guard(None, || Some(self.core.prometheus(accept))));
+        let (status, content_type, body) = match &scrape {
+            Some(scrape) => (scrape.status, scrape.content_type, scrape.body.as_str()),
+            None => (503, "text/plain; charset=utf-8", "a panic of ioprofiler\n"),
+        };
+        (status, content_type, PyBytes::new(py, body.as_bytes()))
+    }
+
+    /// `count`, `gauge` and `timing` of this profiler, as functions.
+    #[getter]
+    fn meters<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        metrics::of_profiler(slf)
+    }
+
+    /// The functions of the package mean this profiler from now on.
+    fn make_main(&self) {
+        metrics::make_main(&self.core);
+    }
+
+    /// Says that something was done to the site.
+    #[pyo3(signature = (what, who=None, why=None))]
+    fn event(
+        &self,
+        what: &Bound<'_, PyAny>,
+        who: Option<&Bound<'_, PyAny>>,
+        why: Option<&Bound<'_, PyAny>>,
+    ) {
+        let event = metrics::own_event(what, who, why);
+        guard((), || self.core.event(event));
+    }
+
+    /// Says that a version went live.
+    #[pyo3(signature = (version, who=None, what=None))]
+    fn deploy(
+        &self,
+        version: &Bound<'_, PyAny>,
+        who: Option<&Bound<'_, PyAny>>,
+        what: Option<&Bound<'_, PyAny>>,
+    ) {
+        let event = metrics::deploy_event(version, who, what);
+        guard((), || self.core.event(event));
+    }
+
+    /// The folder that processes share, wherever it was said.
+    #[getter]
+    fn state_dir(&self) -> Option<PathBuf> {
+        self.core.state_dir().map(Into::into)
     }
 
     /// Whether answers' headers are wanted for a log: `Visit.leaving`.
@@ -334,6 +420,18 @@ impl Profiler {
             refused.set_item(reason.as_str(), count)?;
         }
         all.set_item("refused", refused)?;
+        let sinks = PyList::empty(py);
+        for sink in &stats.sinks {
+            let one = PyDict::new(py);
+            one.set_item("name", sink.name)?;
+            one.set_item("produced", sink.produced)?;
+            one.set_item("sent", sink.sent)?;
+            one.set_item("dropped", sink.dropped)?;
+            one.set_item("failures", sink.failures)?;
+            one.set_item("why", &sink.why)?;
+            sinks.append(one)?;
+        }
+        all.set_item("sinks", sinks)?;
         Ok(all)
     }
 

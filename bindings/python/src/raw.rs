@@ -129,6 +129,20 @@ pub(crate) fn make_function<'py>(
     }
 }
 
+/// Makes a function that is bound to an object, which it holds. Its definition is leaked.
+pub(crate) fn make_method<'py>(
+    object: &Bound<'py, PyAny>,
+    definition: ffi::PyMethodDef,
+) -> PyResult<Bound<'py, PyAny>> {
+    let definition = Box::leak(Box::new(definition));
+    let nowhere = std::ptr::null_mut();
+    // SAFETY: as in `make_function`.
+    unsafe {
+        let function = ffi::PyCFunction_NewEx(definition, object.as_ptr(), nowhere);
+        Bound::from_owned_ptr_or_err(object.py(), function)
+    }
+}
+
 /// Runs something while the exception that may be set is set aside, and puts it back.
 ///
 /// # Safety

@@ -1,4 +1,4 @@
-//! `span()` and `scope()`, and the object that they give.
+//! The object that `span()` and `scope()` give.
 //!
 //! A `Span` is a context manager, a decorator and the place where counts of a call are set. It is an
 //! object of its own each time, so spans may end in any order; the last few hundred that were thrown
@@ -9,8 +9,7 @@ use crate::capi::{HAVE_VECTORCALL, Vectorcall, positional, vectorcall_call};
 use crate::current::{self, Current};
 use crate::guard::{count_misuse, guard};
 use crate::raw::{
-    again, keywords, make_function, make_type, no_arguments, none, offset_member, one_argument,
-    slot, without_exception,
+    again, make_type, no_arguments, none, offset_member, one_argument, slot, without_exception,
 };
 use crate::ready::Ready;
 use crate::said;
@@ -142,16 +141,6 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     TYPE.store(kind.as_ptr().cast(), Ordering::Relaxed);
     module.add("Span", &kind)?;
     std::mem::forget(kind);
-    let span_doc =
-        c"span(category, detail='', *, target=None)\n--\n\nOne timed call of the current request.";
-    let scope_doc = c"scope(category, detail='', *, target=None)\n--\n\nAs span, for what may contain other calls.";
-    let functions = [
-        ("span", keywords(c"span", span, span_doc)),
-        ("scope", keywords(c"scope", scope, scope_doc)),
-    ];
-    for (name, definition) in functions {
-        module.add(name, make_function(py, definition, "ioprofiler")?)?;
-    }
     Ok(())
 }
 
@@ -306,58 +295,19 @@ unsafe fn end_scope(state: &mut State, span: SpanHandle, outcome: Outcome) {
     }
 }
 
-unsafe extern "C" fn span(
-    _: *mut PyObject,
-    arguments: *const *mut PyObject,
-    count: Py_ssize_t,
-    names: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by CPython as METH_FASTCALL | METH_KEYWORDS.
-    guard(std::ptr::null_mut(), || unsafe {
-        make_of(arguments, count, names, Kind::Leaf)
-    })
-}
-
-unsafe extern "C" fn scope(
-    _: *mut PyObject,
-    arguments: *const *mut PyObject,
-    count: Py_ssize_t,
-    names: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: as in `span`.
-    guard(std::ptr::null_mut(), || unsafe {
-        make_of(arguments, count, names, Kind::Scope)
-    })
-}
-
+/// A new span of a category. `detail` and `target` may be null.
+///
 /// # Safety
-/// The arguments are those of a METH_FASTCALL | METH_KEYWORDS function.
+/// The caller is attached, and they are null or objects.
 #[inline(always)]
-unsafe fn make_of(
-    arguments: *const *mut PyObject,
-    count: Py_ssize_t,
-    names: *mut PyObject,
-    kind: Kind,
+pub(crate) unsafe fn new(
+    category: CategoryId,
+    detail: *mut PyObject,
+    target: *mut PyObject,
 ) -> *mut PyObject {
-    // SAFETY: `arguments` has `count` objects.
+    // SAFETY: passed on.
     unsafe {
-        let (mut name, mut detail, mut target) = (
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        );
-        if count >= 1 {
-            name = *arguments;
-        }
-        if count >= 2 {
-            detail = *arguments.add(1);
-        }
-        if (!names.is_null() || count > 2 || name.is_null())
-            && !named(arguments, count, names, &mut name, &mut detail, &mut target)
-        {
-            return std::ptr::null_mut();
-        }
-        let object = make(call::category(name, kind));
+        let object = make(category);
         if !object.is_null() {
             if !detail.is_null() {
                 (*object).detail = again(detail);
@@ -367,53 +317,6 @@ unsafe fn make_of(
             }
         }
         object.cast()
-    }
-}
-
-/// Keyword arguments. `false`, with an exception, where they are not ours.
-#[cold]
-unsafe fn named(
-    arguments: *const *mut PyObject,
-    count: Py_ssize_t,
-    names: *mut PyObject,
-    name: &mut *mut PyObject,
-    detail: &mut *mut PyObject,
-    target: &mut *mut PyObject,
-) -> bool {
-    // SAFETY: `arguments` has `count` objects and one for each name; attached.
-    unsafe {
-        let fail = |message: &std::ffi::CStr| {
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            false
-        };
-        if count > 2 {
-            return fail(c"takes at most 2 positional arguments: category, detail");
-        }
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_Size(names)
-        };
-        for index in 0..named {
-            let key = ffi::PyTuple_GetItem(names, index);
-            let value = *arguments.offset(count + index);
-            let is = |known: &std::ffi::CStr| {
-                ffi::PyUnicode_CompareWithASCIIString(key, known.as_ptr()) == 0
-            };
-            if is(c"category") && name.is_null() {
-                *name = value;
-            } else if is(c"detail") && detail.is_null() {
-                *detail = value;
-            } else if is(c"target") {
-                *target = value;
-            } else {
-                return fail(c"allowed arguments are category, detail and target, each once");
-            }
-        }
-        if name.is_null() {
-            return fail(c"missing argument: category");
-        }
-        true
     }
 }
 

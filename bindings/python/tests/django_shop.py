@@ -46,7 +46,7 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse  # noq
 from django.shortcuts import render  # noqa: E402
 from django.urls import path  # noqa: E402
 
-import ioprofiler  # noqa: E402
+import ioprofiler.django  # noqa: E402
 
 
 def migrate() -> None:
@@ -118,6 +118,13 @@ def fails(request):
     raise ZeroDivisionError("no such page")
 
 
+def strict(request):
+    import test_browser
+
+    test_browser.calls()
+    return HttpResponse(test_browser.PAGE, headers={"Content-Security-Policy": test_browser.STRICT})
+
+
 urlpatterns = [
     path("listing/<int:number>/", listing),
     path("alisting/<int:number>/", alisting),
@@ -128,4 +135,6 @@ urlpatterns = [
     path("astream/", astream),
     path("file/", file),
     path("fails/", fails),
+    path("strict/", strict),
+    path("metrics", ioprofiler.django.metrics),
 ]

@@ -85,6 +85,25 @@ def test_of_flags_logs_and_folders(tmp_path):
     assert "enabeld" in ran.stdout
 
 
+def test_of_numbers_and_where_they_go(tmp_path):
+    (tmp_path / "ioprofiler.toml").write_text('state_dir = "state"\n[graphite]\naddress = "127.0.0.1:1"\n')
+    (tmp_path / "shop.py").write_text(
+        "import ioprofiler\n"
+        "none = ioprofiler.Profiler(instrument=False)\n"
+        "profiler = ioprofiler.Profiler(instrument=False, config_file='ioprofiler.toml')\n"
+        "profiler.count('a')\n"
+        "profiler.flush(5)\n"  # nobody takes it there
+    )
+    ran = doctor("shop:profiler", cwd=tmp_path)
+    assert "ok     state_dir: state" in ran.stdout
+    assert re.search(
+        r"WRONG  graphite: 0 values and events sent, \d+ dropped; the last failure: .*127.0.0.1:1", ran.stdout
+    )
+    assert "nothing is counted" not in ran.stdout
+    assert ran.returncode == 1
+    assert "hint   numbers: nothing is counted" in doctor("shop:none", cwd=tmp_path).stdout
+
+
 def test_of_what_is_wrong(tmp_path):
     (tmp_path / "shop.py").write_text(
         "import ioprofiler\nprofiler = ioprofiler.Profiler(gate='everyone', instrument=False)\nother = 5\n"

@@ -466,10 +466,20 @@ def test_a_task_that_is_run_in_place_is_a_part_of_its_request():
 
 
 def test_a_worker_of_rq_that_forks_for_each_job(tmp_path):
-    """Its children end without what is to run at exit; their jobs are in the log all the same."""
+    """Its children end without what is to run at exit; their jobs are in the log all the same.
+
+    These end as soon as their job is over, so that no thread has the time to hand anything over.
+    """
     program = """
 import os, sys, redis, rq, ioprofiler
 profiler = ioprofiler.Profiler(access_log=sys.argv[1], access_log_format="json")
+perform = rq.job.Job.perform
+def perform_and_end(job):
+    try:
+        perform(job)
+    finally:
+        os._exit(0)
+rq.job.Job.perform = perform_and_end
 connection = redis.Redis(port=int(os.environ["REDIS"]), db=6)
 queue = rq.Queue(connection=connection)
 for number in range(4):

@@ -34,6 +34,13 @@ ioprofiler.current().set_user(5)
 with ioprofiler.record() as profile:
     pass
 assert profiler.stats().get("live", 0) == 0
+profiler.count("a", plan="pro")
+ioprofiler.gauge("b", 1)
+profiler.timing("c", duration=1)
+ioprofiler.event("x", who="y")
+profiler.deploy("1", what="z")
+assert profiler.series() == profiler.kept() == []
+assert profiler.prometheus()[0] == 503
 
 import wsgiref.util
 environ = {}

@@ -7,6 +7,7 @@ use super::series::Series;
 use crate::profile::State;
 use crate::profiler::{Profiler, Shared};
 use crate::request::Request;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Who asks waits no longer than this for the thread, which holds its lock for milliseconds.
@@ -88,6 +89,12 @@ impl Profiler {
     #[must_use]
     pub fn series(&self) -> Vec<Series> {
         self.shared.series()
+    }
+
+    /// The folder that the processes of the application share: of the option or of the configuration.
+    #[must_use]
+    pub fn state_dir(&self) -> Option<&Path> {
+        self.shared.collector.options.metrics.state_dir.as_deref()
     }
 
     /// The requests of this process that are kept: by route the slowest first, then those that

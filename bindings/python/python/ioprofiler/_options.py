@@ -76,6 +76,29 @@ def path_or_none(name: str, value: Any) -> str | None:
     return os.fsdecode(value)
 
 
+def config(value: Any) -> str | None:
+    """What the configuration file would say, as JSON."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise OptionError(f"config: {value!r} is not a dict, with the keys of the configuration file")
+    import json
+
+    try:
+        return json.dumps(value, default=_plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"config: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Paths as texts, durations as seconds."""
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if hasattr(value, "total_seconds"):
+        return value.total_seconds()
+    raise TypeError(f"{value!r} is no text, number, truth, list or dict")
+
+
 def paths(name: str, value: Any) -> list[str]:
     """A path, or several."""
     if isinstance(value, (str, os.PathLike)):

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable
+    from datetime import timedelta
     from typing import Any, Literal
 
     from ioprofiler.web.asgi import AsgiApp
@@ -73,10 +74,19 @@ class Profiler:
         Limits: calls that one request lists, bytes of details it keeps, bytes of all live requests,
         live requests, and after how many seconds an unfinished page or job is abandoned.
     build
-        The application's build, shown in profiles.
+        The application's build, shown in profiles, and the version of what is counted.
+    config_file, config
+        What is counted, kept and sent: the file in TOML, the same in every language; or as a dict with
+        its keys, `{"graphite": {"address": "127.0.0.1:2003"}, "keep": {"slowest": 3}}`. Other options
+        go before it.
+    metrics
+        True counts, though nobody is sent anything: for `prometheus` and `series`.
 
     A wrong option raises `OptionError`. The methods can be called from any thread.
     """
+
+    #: Whether `ioprofiler.count` and its like mean this one, once it is made.
+    _is_main = True
 
     def __init__(
         self,
@@ -104,6 +114,9 @@ class Profiler:
         max_page: int = 4 << 20,
         buffer_streams: bool = False,
         build: str | None = None,
+        config_file: str | os.PathLike[str] | None = None,
+        config: dict[str, Any] | None = None,
+        metrics: bool | None = None,
         max_spans: int = 2_000,
         max_detail_bytes: int = 256 << 10,
         max_memory: int = 64 << 20,
@@ -136,6 +149,9 @@ class Profiler:
             flags=self._flag_files,
             state_dir=_options.path_or_none("state_dir", state_dir),
             flags_required=_options.truth("flags_required", flags_required),
+            config_file=_options.path_or_none("config_file", config_file),
+            config=_options.config(config),
+            metrics=None if metrics is None else _options.truth("metrics", metrics),
             logs={
                 "access_log": _options.path_or_none("access_log", access_log),
                 "access_log_format": _options.text("access_log_format", access_log_format),
@@ -148,6 +164,9 @@ class Profiler:
                 "note_max_bytes": None if note_max_bytes is None else _options.count("note_max_bytes", note_max_bytes),
             },
         )
+        # The native functions themselves: a method that calls them would cost more than they do.
+        for name, function in zip(("count", "gauge", "timing"), self._native.meters, strict=True):
+            setattr(self, name, function)
         self._flag_context = _options.function_or_none("flag_context", flag_context)
         self._has_note = self._native.has_note
         self._note_header = _options.header("note_header", note_header, note_format)
@@ -155,12 +174,14 @@ class Profiler:
         self._touches_headers = self._wants_answer_headers or self._note_header is not None
         self._logs_itself = access_log == "host"
         #: For the doctor.
-        self._state_dir, self._access_log = state_dir, access_log
+        self._access_log = access_log
         self._max_page = _options.count("max_page", max_page, sys.maxsize)
         self._buffer_streams = _options.truth("buffer_streams", buffer_streams)
         if not _profilers:
             atexit.register(_at_exit)
         _profilers.add(self)
+        if self._is_main:
+            self._native.make_main()
         self._heard()
         if instrument is not False:
             from ioprofiler import hooks
@@ -197,17 +218,81 @@ class Profiler:
 
     # ---- web servers
 
-    def wsgi(self, app: WsgiApp) -> WsgiApp:
-        """A WSGI application whose requests are observed."""
+    def wsgi(self, app: WsgiApp, *, metrics: str | None = None) -> WsgiApp:
+        """A WSGI application whose requests are observed.
+
+        At the path `metrics` scrapes of Prometheus are answered, before the application is asked.
+        """
         from ioprofiler.web.wsgi import WsgiMiddleware
 
-        return WsgiMiddleware(app, self)
+        return WsgiMiddleware(app, self, metrics)
 
-    def asgi(self, app: AsgiApp) -> AsgiApp:
-        """An ASGI application whose requests are observed; lifespan and websockets pass."""
+    def asgi(self, app: AsgiApp, *, metrics: str | None = None) -> AsgiApp:
+        """An ASGI application whose requests are observed; lifespan and websockets pass.
+
+        At the path `metrics` scrapes of Prometheus are answered, before the application is asked.
+        """
         from ioprofiler.web.asgi import AsgiMiddleware
 
-        return AsgiMiddleware(app, self)
+        return AsgiMiddleware(app, self, metrics)
+
+    # ---- numbers of the application's own
+
+    def count(self, name: str, /, by: int = 1, **labels: object) -> None:
+        """Adds to a counter: `count("registrations")`, or with labels `count("registrations", plan="pro")`.
+
+        No registration; `ioprofiler.count` does the same for the profiler that was made last. What is no
+        number is counted as misuse. Labels that are called as an argument stand in the name:
+        `"registrations;by=hand"`. Name and labels have at most 128 bytes, and labels are at most 8: each
+        of their values makes a series of its own, so they are for a few values, not for ids of users.
+        """
+        self._native.meters[0](name, by, **labels)
+
+    def gauge(self, name: str, /, value: float, **labels: object) -> None:
+        """Sets a gauge: `gauge("queue.length", 17)`. Of several processes, what was set last counts."""
+        self._native.meters[1](name, value, **labels)
+
+    def timing(self, name: str, /, duration: float | timedelta, **labels: object) -> None:
+        """Counts how long something took, in seconds or as a `timedelta`: `timing("mail.sent", 0.12)`."""
+        self._native.meters[2](name, duration, **labels)
+
+    def event(self, what: str, *, who: str | None = None, why: str | None = None) -> None:
+        """Says that something was done to the site, to every sink that takes events: `event("cache emptied")`."""
+        self._native.event(what, who, why)
+
+    def deploy(self, version: str, *, who: str | None = None, what: str | None = None) -> None:
+        """Says that a version went live. What is counted from now on is counted under it.
+
+        Told twice, it is one event. Where the option `build` says a version, that is the one.
+        """
+        self._native.deploy(version, who, what)
+
+    def series(self) -> list[dict[str, Any]]:
+        """Everything that was counted so far, by all processes of the `state_dir`: for tests of applications.
+
+        One for each version of the application, the newest first, as `ioprofiler series --json` has it:
+        `{"version", "since", "at", "samples": [{"name", "labels", "count" or "value" …}]}`; times in
+        nanoseconds.
+        """
+        import json
+
+        series: list[dict[str, Any]] = json.loads(self._native.series())
+        return series
+
+    def prometheus(self, accept: str = "") -> tuple[int, str, bytes]:
+        """A scrape of Prometheus: status, `Content-Type` and body, by the request's `Accept` header.
+
+        503, with the reason, where nothing is counted. It may wait for a second, so not on an event
+        loop: see `ioprofiler.web.metrics`.
+        """
+        return self._native.prometheus(accept)
+
+    def kept(self) -> list[_native.Kept]:
+        """The requests of this process that are kept: of each route the slowest first, then those that failed.
+
+        Each has its `reason` (`slow` or `error`) and its whole `profile`.
+        """
+        return self._native.kept()
 
     # ---- switches and numbers
 

@@ -61,12 +61,16 @@ class Call:
     """No call is ever listed."""
 
 
+class Kept:
+    """No request is ever kept."""
+
+
 class Profile:
     """A profile of nothing."""
 
     id = state = ""
     route = user = error = status = bytes_out = None
-    page_ms = 0.0
+    started_at = page_ms = 0.0
 
     def __init__(self) -> None:
         self.spans: list[Call] = []
@@ -141,6 +145,7 @@ class Profiler:
 
     gate = "closed"
     parameter = "ioprofiler"
+    state_dir = None
     record = "off"
 
     def __init__(self, **_: object) -> None:
@@ -174,6 +179,21 @@ class Profiler:
     def in_flight(self) -> list[Profile]:
         return []
 
+    def kept(self) -> list[Kept]:
+        return []
+
+    def series(self) -> str:
+        return "[]"
+
+    def prometheus(self, accept: str) -> tuple[int, str, bytes]:
+        return 503, "text/plain; charset=utf-8", b"nothing is counted: ioprofiler's native module is not loaded\n"
+
+    @property
+    def meters(self) -> list[Any]:
+        return [count, gauge, timing]
+
+    make_main = event = deploy = _ignore
+
     def stats(self) -> dict[str, Any]:
         return {}
 
@@ -206,6 +226,26 @@ def end(span: object, failed: bool = False, /) -> None:
 
 
 def note(**notes: object) -> None:
+    """Does nothing."""
+
+
+def count(name: str, /, by: int = 1, **labels: object) -> None:
+    """Does nothing."""
+
+
+def gauge(name: str, /, value: float, **labels: object) -> None:
+    """Does nothing."""
+
+
+def timing(name: str, /, duration: object, **labels: object) -> None:
+    """Does nothing."""
+
+
+def event(what: str, *, who: str | None = None, why: str | None = None) -> None:
+    """Does nothing."""
+
+
+def deploy(version: str, *, who: str | None = None, what: str | None = None) -> None:
     """Does nothing."""
 
 

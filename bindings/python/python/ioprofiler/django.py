@@ -3,6 +3,10 @@
     MIDDLEWARE = ["ioprofiler.django.Middleware", ...]
     IOPROFILER = {"gate": lambda request: request.user.is_staff}
 
+and in the urls, for scrapes of Prometheus
+
+    path("metrics", ioprofiler.django.metrics)
+
 `IOPROFILER` holds the options of `ioprofiler.Profiler`, or a profiler that was made elsewhere.
 Synchronous and asynchronous, without a thread hop in either.
 """
@@ -20,6 +24,7 @@ from django.http import HttpResponse
 
 from ioprofiler import _native
 from ioprofiler._profiler import Profiler
+from ioprofiler.web import metrics as _metrics
 from ioprofiler.web._asking import HOLD, HOLD_TO_REPLACE, NOT_SHOWN, PASS, Ending, describe
 from ioprofiler.web.wsgi import EXCHANGE, hand_over
 
@@ -49,6 +54,20 @@ def _checked(options: Any) -> dict[str, Any]:
         if name not in allowed:
             raise _native.OptionError(f"IOPROFILER: {name!r} is not one of {', '.join(allowed)}")
     return options
+
+
+def metrics(request: Any) -> HttpResponse:
+    """A view: what a scrape of Prometheus reads. See `ioprofiler.web.metrics`."""
+    method = request.method
+    refused = _metrics.wrong_method(method)
+    if refused is None:
+        scrape = _metrics.read(profiler(), request.META.get("HTTP_ACCEPT", ""))
+    status, headers, body = refused or _metrics.answer(method, scrape)
+    return HttpResponse(body, status=status, headers=dict(headers))
+
+
+# Django 5.1 has a middleware that wants everybody to have logged in.
+metrics.login_required = False  # type: ignore[attr-defined]
 
 
 class Middleware:

@@ -187,7 +187,7 @@ def _files(report: _Report, profiler: ioprofiler.Profiler) -> None:
     report.good(f"access log: {log}") if log else report.hint("access log: none; your server writes its own")
     note = "the compact note is made" if profiler._has_note else "none; set the option note_format"
     (report.good if profiler._has_note else report.hint)(f"notes for the server's line: {note}")
-    folder = profiler._state_dir
+    folder = profiler._native.state_dir
     report.good(f"state_dir: {folder}") if folder else report.hint("state_dir: none; each process speaks for itself")
 
 
@@ -203,6 +203,12 @@ def _numbers(report: _Report, profiler: ioprofiler.Profiler) -> None:
     ):
         if stats.get(name):
             report.bad(f"{stats[name]} {what}")
+    if not profiler.series():
+        report.hint("numbers: nothing is counted; set metrics=True, or say in config_file where they go")
+    for sink in stats.get("sinks", ()):
+        lost, why = sink["dropped"], sink["why"]
+        said = f"{sink['name']}: {sink['sent']} values and events sent, {lost} dropped"
+        (report.bad if lost or why else report.good)(f"{said}; the last failure: {why}" if why else said)
 
 
 if __name__ == "__main__":

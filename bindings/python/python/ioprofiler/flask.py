@@ -3,6 +3,7 @@
     app = Flask(__name__)
     ioprofiler.flask.init_app(app, profiler)
 
+With `metrics="/metrics"` scrapes of Prometheus are answered there, before the application is asked.
 The gate's callable gets Flask's request, inside its context, so `current_user` works there.
 """
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from ioprofiler._profiler import Profiler
 
 
-def init_app(app: flask.Flask, profiler: Profiler) -> None:
+def init_app(app: flask.Flask, profiler: Profiler, *, metrics: str | None = None) -> None:
     """Observes the requests of an application. Call it before the first request."""
-    app.wsgi_app = profiler.wsgi(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = profiler.wsgi(app.wsgi_app, metrics=metrics)  # type: ignore[method-assign]
     profiler._native.hooked("Flask")
     # First of what runs before a view, and last of what runs after one.
     app.before_request_funcs.setdefault(None, []).insert(0, _before)

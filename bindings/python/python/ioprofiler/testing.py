@@ -20,7 +20,10 @@ def _of_tests() -> Profiler:
     if _profiler is None:
         from ioprofiler._profiler import Profiler
 
-        _profiler = Profiler(gate=(), max_spans=100_000, max_detail_bytes=64 << 20)
+        class ProfilerOfTests(Profiler):
+            _is_main = False
+
+        _profiler = ProfilerOfTests(gate=(), max_spans=100_000, max_detail_bytes=64 << 20)
     return _profiler
 
 

@@ -17,6 +17,7 @@ pub(crate) mod json;
     feature = "otlp"
 ))]
 mod listing;
+mod plain;
 pub(crate) mod sum;
 
 pub(crate) use catalog::Together;
@@ -140,7 +141,8 @@ impl Sample {
     }
 }
 
-/// All series of one version of the application.
+/// All series of one version of the application. It serializes as plain data: what
+/// `ioprofiler series --json` prints.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {

@@ -21,6 +21,7 @@ from ioprofiler.web._asking import (
     Asking,
     Ending,
 )
+from ioprofiler.web.metrics import AsgiMetrics, path_or_none
 
 if TYPE_CHECKING:
     from ioprofiler._profiler import Profiler
@@ -37,9 +38,11 @@ _SENT_BY_SERVER = ("http.response.pathsend", "http.response.zerocopysend")
 class AsgiMiddleware:
     """See the module. Attributes that it does not have are the application's."""
 
-    def __init__(self, app: AsgiApp, profiler: Profiler) -> None:
+    def __init__(self, app: AsgiApp, profiler: Profiler, metrics: str | None = None) -> None:
         self._app = app
         self._profiler = profiler
+        self._metrics_path = path_or_none(metrics)
+        self._metrics = AsgiMetrics(profiler)
         profiler._native.hooked("ASGI")
 
     def __getattr__(self, name: str) -> Any:
@@ -50,6 +53,9 @@ class AsgiMiddleware:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if self._metrics_path is not None and _path_of(scope) == self._metrics_path:
+            await self._metrics(scope, receive, send)
             return
         if _native.in_request():
             # Another middleware has begun it: this one is a part of it.
@@ -63,6 +69,12 @@ class AsgiMiddleware:
             await self._app(scope, receive, send)
             return
         await Exchange(profiler, visit, scope, receive, send).run(self._app)
+
+
+def _path_of(scope: Any) -> str:
+    """The path below where the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "").rstrip("/"))
 
 
 def route_of(scope: Any) -> str | None:

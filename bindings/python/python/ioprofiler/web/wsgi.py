@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ioprofiler import _native
 from ioprofiler.web._asking import HOLD, NOT_SHOWN, PASS, REPLACE_NOW, Asking, Ending
+from ioprofiler.web.metrics import WsgiMetrics, path_or_none
 
 if TYPE_CHECKING:
     from ioprofiler._profiler import Profiler
@@ -55,9 +56,11 @@ class _FileWrapper:
 class WsgiMiddleware:
     """See the module. Attributes that it does not have are the application's."""
 
-    def __init__(self, app: WsgiApp, profiler: Profiler) -> None:
+    def __init__(self, app: WsgiApp, profiler: Profiler, metrics: str | None = None) -> None:
         self._app = app
         self._profiler = profiler
+        self._metrics_path = path_or_none(metrics)
+        self._metrics = WsgiMetrics(profiler)
         profiler._native.hooked("WSGI")
 
     def __getattr__(self, name: str) -> Any:
@@ -66,6 +69,8 @@ class WsgiMiddleware:
         return getattr(self._app, name)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == self._metrics_path:
+            return self._metrics(environ, start_response)
         if _native.in_request():
             # Another middleware has begun it: this one is a part of it.
             with _native.scope("wsgi", environ.get("PATH_INFO", "")):
