@@ -3,6 +3,7 @@
 
 use super::LogEvent;
 use super::events::Event;
+use super::flushing::Flushing;
 use super::kept::Thresholds;
 use super::own::Own;
 use super::sink::outbox::Fate;
@@ -49,11 +50,7 @@ pub(super) struct Here {
     pub(super) scrapes: std::sync::atomic::AtomicU32,
     /// The thread was told not to wait for its next turn.
     hurry: AtomicBool,
-    /// How many times somebody wanted everything sent, and how many of these are done.
-    pub(super) flushes_wanted: AtomicU64,
-    pub(super) flushes_done: AtomicU64,
-    /// Whether all sinks had sent everything the last time.
-    pub(super) flushed_all: AtomicBool,
+    pub(super) flushing: Flushing,
     pub(super) spill: Spill,
     pub(super) thresholds: Thresholds,
     own: Forever<Own>,
@@ -86,9 +83,7 @@ impl Here {
             #[cfg(feature = "prometheus")]
             scrapes: std::sync::atomic::AtomicU32::new(0),
             hurry: AtomicBool::new(false),
-            flushes_wanted: AtomicU64::new(0),
-            flushes_done: AtomicU64::new(0),
-            flushed_all: AtomicBool::new(true),
+            flushing: Flushing::new(),
             spill: Spill::new(),
             thresholds: Thresholds::new(),
             own: Forever::empty(),
@@ -233,12 +228,12 @@ impl Here {
     /// `false` when the time is over before everything that was finished until now has been sent.
     pub(super) fn wait_for_thread(&self, deadline: Instant) -> bool {
         let finished = self.pushed.load(Ordering::Acquire);
-        let wanted = self.flushes_wanted.fetch_add(1, Ordering::AcqRel) + 1;
+        let wanted = self.flushing.want(deadline);
         loop {
             if self.drained.load(Ordering::Acquire) >= finished
-                && self.flushes_done.load(Ordering::Acquire) >= wanted
+                && let Some(all) = self.flushing.is_done(wanted)
             {
-                return self.flushed_all.load(Ordering::Relaxed);
+                return all;
             }
             if Instant::now() > deadline || self.thread.load(Ordering::Acquire) != RUNNING {
                 return false;

@@ -24,6 +24,7 @@ mod aggregate;
 mod api;
 pub(crate) mod config;
 mod events;
+mod flushing;
 mod gauges;
 mod here;
 mod kept;
@@ -61,9 +62,6 @@ use work::Work;
 
 /// How often the thread looks.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// What the thread gives all sinks together to send what they kept back, where somebody waits for
-/// it.
-const SEND_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) type SinkFactory = Box<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 /// How to make a sink in a process, and which requests its kind wants.
@@ -284,7 +282,9 @@ impl Collector {
         let _ = here.handle.set(std::thread::current());
         while !here.stopped.load(Ordering::Acquire) {
             self.tick(shared, here);
-            here.wait(INTERVAL);
+            if here.flushing.pending().is_none() {
+                here.wait(INTERVAL);
+            }
         }
         self.tick(shared, here);
         if let Some(source) = &shared.source {
@@ -305,14 +305,13 @@ impl Collector {
         if let Some(source) = &shared.source {
             source.set_busy();
         }
-        let wanted = here.flushes_wanted.load(Ordering::Acquire);
-        let flushes = wanted != here.flushes_done.load(Ordering::Relaxed);
+        let wanted = here.flushing.pending();
+        let is_new = wanted.is_some_and(|wanted| work.begin_flush(wanted));
         work.drain(self, shared, here, None);
-        work.turn(self, shared, here, flushes);
-        if flushes {
-            let all = work.flush(here, Instant::now() + SEND_WITHIN);
-            here.flushed_all.store(all, Ordering::Relaxed);
-            here.flushes_done.store(wanted, Ordering::Release);
+        work.turn(self, shared, here, is_new);
+        if let Some(wanted) = wanted {
+            let all = work.flush(here, wanted.deadline());
+            here.flushing.tried(wanted, all);
         }
         self.sweep_and_say(shared, here, &mut work);
         if let Some(source) = &shared.source {

@@ -1,5 +1,6 @@
 //! What is done with finished requests: by the collector's thread, or by whoever flushes.
 
+use super::flushing::Wanted;
 use super::here::Here;
 use super::metrics::Metrics;
 use super::report::Report;
@@ -17,6 +18,8 @@ pub(super) struct Work {
     pub(super) sinks: Vec<Box<dyn Sink>>,
     pub(super) report: Report,
     pub(super) metrics: Option<Metrics>,
+    /// The last wish for everything to be sent for which what was not due was given out.
+    flush: u64,
 }
 
 impl Work {
@@ -25,7 +28,13 @@ impl Work {
             sinks,
             report: Report::default(),
             metrics,
+            flush: 0,
         }
+    }
+
+    /// Whether this wish for everything to be sent is a new one.
+    pub(super) fn begin_flush(&mut self, wanted: Wanted) -> bool {
+        std::mem::replace(&mut self.flush, wanted.number()) != wanted.number()
     }
 
     /// Works on all that has ended, or until it is too late. Whether that was all.

@@ -165,6 +165,32 @@ fn a_server_that_is_killed_again_and_again_gets_everything_once() {
 }
 
 #[test]
+fn who_flushes_waits_as_long_as_he_said_for_a_server_that_is_slow_to_come_back() {
+    let mut lines = Lines::new();
+    lines.kill();
+    let profiler = Profiler::builder()
+        .send_to(Graphite::to(lines.address.to_string()).interval(EACH))
+        .build()
+        .unwrap();
+    page(&profiler);
+    let flushes = profiler.clone();
+    let flusher = std::thread::spawn(move || flushes.flush(Duration::from_secs(30)));
+    std::thread::sleep(Duration::from_secs(2));
+    // Meanwhile pages are worked on.
+    page(&profiler);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while profiler.stats().queued != 0 {
+        assert!(Instant::now() < deadline, "nobody works on what ends");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!flusher.is_finished(), "it was not waited for");
+    lines.start();
+    assert!(flusher.join().unwrap());
+    assert!(sink(&profiler).sent > 0);
+    assert!(!lines.taken().is_empty());
+}
+
+#[test]
 fn what_is_too_much_for_a_server_that_is_gone_is_dropped_and_counted() {
     let mut server = Lines::new();
     server.kill();
