@@ -431,7 +431,8 @@ impl Profiler {
         }
     }
 
-    /// Replaces the flags, for requests that begin from now on; gives what they were.
+    /// Replaces the flags, for requests that begin from now on; gives what they were. See
+    /// [`Flags::set`].
     pub fn set_flags(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         self.flags().set(snapshot)
     }

@@ -1,6 +1,7 @@
 //! The C ABI as it is shipped: the library of the profile `dist`, the committed header, and
 //! programs in C that get everything wrong.
 
+use ioprofiler_tests::metric_servers::skipped;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -182,6 +183,22 @@ fn a_hostile_host_goes_on_under_the_address_sanitizer() {
     assert_eq!(said(&output), "survived\n");
 }
 
+/// What a process keeps as long as it lives can be reached. Some of it only by pointers into its
+/// middle (the flags' snapshot, behind `arc-swap`), which valgrind calls possibly lost.
+#[test]
+fn memory_that_is_kept_can_be_reached() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        return skipped("valgrind", "it is not installed");
+    }
+    let hello = compile("examples/c/hello.c", "hello_memcheck", C99);
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
+    valgrind.arg("--errors-for-leak-kinds=definite,indirect");
+    run(valgrind
+        .arg("--show-leak-kinds=definite,indirect")
+        .arg(hello));
+}
+
 #[test]
 fn eight_threads_share_a_request() {
     let program = compile("tests/c/threads.c", "threads", C99);
@@ -238,6 +255,7 @@ replace 3 500: 0, status 500, {\"forma
 replace 1 200: 300, status 0, ?
 page: 1
 ticket: 1
+json: {\"format\":\"ioprofiler.profile\",\"version\":1,
 line: 5020244\ta%09b%0D%0Ac%00d\t-
 wrong: 100
 why: log format, column 4: ";

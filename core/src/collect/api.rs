@@ -112,6 +112,31 @@ impl Request {
 }
 
 impl Shared {
+    /// Tells what was switched to those who are sent events, if there are any.
+    pub(crate) fn tell_switched(
+        &'static self,
+        switched: impl FnOnce() -> Vec<Event>,
+        who: &str,
+        why: &str,
+    ) {
+        if !self.collector.counts_requests() {
+            return;
+        }
+        let Some(here) = self.collector.here(self) else {
+            return;
+        };
+        for mut event in switched() {
+            if !who.is_empty() {
+                event = event.who(who);
+            }
+            if !why.is_empty() {
+                event = event.why(why);
+            }
+            here.put_event(event);
+        }
+        self.own_metric_made();
+    }
+
     /// The first value of a metric, or an event: somebody must look.
     fn own_metric_made(&'static self) {
         self.collector.wake_later(self);
