@@ -26,6 +26,7 @@ impl Profiler {
     /// profiler.timing("mail.sent", std::time::Duration::from_millis(120));
     /// let own = profiler.series();
     /// assert!(own[0].samples.iter().any(|sample| sample.name.as_str() == "queue.length"));
+    /// assert!(profiler.series_json().contains(r#"{"name":"registrations","labels":{"plan":"pro"},"count":1}"#));
     /// # Ok(())
     /// # }
     /// ```
@@ -88,6 +89,13 @@ impl Profiler {
     #[must_use]
     pub fn series(&self) -> Vec<Series> {
         self.shared.series()
+    }
+
+    /// [`Profiler::series`] as a JSON array, for programs and for hosts in other languages: what
+    /// `ioprofiler series --json` prints.
+    #[must_use]
+    pub fn series_json(&self) -> String {
+        serde_json::to_string(&self.series()).unwrap_or_default()
     }
 
     /// The requests of this process that are kept: by route the slowest first, then those that
