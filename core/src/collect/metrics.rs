@@ -331,8 +331,14 @@ impl Metrics {
                 state.new_deploy()
             }
             None => {
-                let known = self.deployed.as_ref().map(|(version, _)| version.clone());
-                events.retain(|event| is_news(event, known.as_deref()));
+                let mut known = self.deployed.as_ref().map(|(version, _)| version.clone());
+                events.retain(|event| {
+                    let is_news = is_news(event, known.as_deref());
+                    if is_news && event.kind == EventKind::Deploy {
+                        known = event.version.as_deref().map(Arc::from);
+                    }
+                    is_news
+                });
                 let is_deploy = |event: &&Event| event.kind == EventKind::Deploy;
                 events.iter().rev().find(is_deploy).cloned()
             }

@@ -1,4 +1,4 @@
-//! Flags that a program switches itself: an event each, sent once.
+//! What a program does to itself, flags that it switches and deploys: an event each, sent once.
 
 use super::*;
 use ioprofiler::flags::{Document, Enabled, FlagSpec, Share, Shed, Snapshot, compile};
@@ -111,4 +111,23 @@ fn what_two_of_one_state_dir_switch_is_one_event() {
     let written: Vec<String> = written.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["flag new_search: 10% → 20%"]);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_deploy_that_is_told_twice_before_anybody_looks_is_one_event() {
+    let socket = listener();
+    let profiler = sending(&socket).build().unwrap();
+    profiler.deploy("8c1f", "erika", "new search");
+    profiler.deploy("8c1f", "bo", "told twice");
+    profiler.deploy("8c20", "bo", "");
+    profiler.deploy("8c1f", "bo", "back");
+    assert!(profiler.flush(SOON));
+    assert_eq!(
+        told(&socket),
+        [
+            "deploy 8c1f: new search, by erika",
+            "deploy 8c20, by bo",
+            "deploy 8c1f: back, by bo"
+        ]
+    );
 }
