@@ -259,7 +259,7 @@ impl ProfilerBuilder {
         self
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         for log in &self.access_logs {
             log.check()?;
         }

@@ -200,20 +200,8 @@ impl EventFile {
             .mode(0o600)
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
             .open(&self.0)?;
-        self.give_to_owner(&file);
+        state_dir::give_to_owner(&file, &self.0);
         Ok(file)
-    }
-
-    /// What root writes belongs to whose folder it is: the processes of another user could neither
-    /// read on nor write more.
-    fn give_to_owner(&self, file: &File) {
-        let folder = self.0.parent().and_then(|folder| folder.metadata().ok());
-        if let (Some(folder), Ok(found)) = (folder, file.metadata())
-            && found.uid() != folder.uid()
-        {
-            // Only root may.
-            let _ = std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()));
-        }
     }
 
     fn before(&self) -> PathBuf {
@@ -225,7 +213,7 @@ impl EventFile {
     fn is_told(&self, event: &Event) -> bool {
         match event.kind {
             EventKind::Deploy if event.version.is_some() => {
-                let last = self.last_deploy();
+                let last = self.last_version();
                 last.is_some_and(|last| last.version == event.version)
             }
             EventKind::Flag | EventKind::Shed => self.is_switched(event),
@@ -247,6 +235,13 @@ impl EventFile {
     /// The deploy that was written down last.
     pub(crate) fn last_deploy(&self) -> Option<Event> {
         self.last(LOOK_BACK, |event| event.kind == EventKind::Deploy)
+    }
+
+    /// The same, of those that said a version.
+    pub(crate) fn last_version(&self) -> Option<Event> {
+        self.last(LOOK_BACK, |event| {
+            event.kind == EventKind::Deploy && event.version.is_some()
+        })
     }
 
     /// The last event of some kind, where it was written down not long ago.

@@ -334,12 +334,13 @@ impl Metrics {
                 let mut known = self.deployed.as_ref().map(|(version, _)| version.clone());
                 events.retain(|event| {
                     let is_news = is_news(event, known.as_deref());
-                    if is_news && event.kind == EventKind::Deploy {
-                        known = event.version.as_deref().map(Arc::from);
+                    if let (EventKind::Deploy, Some(version)) = (event.kind, &event.version) {
+                        known = Some(Arc::from(version.as_str()));
                     }
                     is_news
                 });
-                let is_deploy = |event: &&Event| event.kind == EventKind::Deploy;
+                let is_deploy =
+                    |event: &&Event| event.kind == EventKind::Deploy && event.version.is_some();
                 events.iter().rev().find(is_deploy).cloned()
             }
         };
@@ -396,5 +397,6 @@ impl Metrics {
 
 /// Whether an event is new: a deploy of the version that was deployed last is not.
 fn is_news(event: &Event, deployed: Option<&str>) -> bool {
-    event.kind != EventKind::Deploy || event.version.as_deref() != deployed
+    let version = event.version.as_deref();
+    event.kind != EventKind::Deploy || version.is_none() || version != deployed
 }

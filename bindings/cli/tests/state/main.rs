@@ -8,6 +8,7 @@ mod kept;
 mod many;
 mod screen;
 mod status;
+mod tell;
 mod terminal;
 mod top;
 mod worker;
