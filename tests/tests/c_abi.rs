@@ -273,6 +273,32 @@ why: log format, column 4: ";
     );
 }
 
+#[test]
+fn numbers_are_scraped_in_c_and_in_cpp() {
+    let compilers: [&[&str]; 2] = [C99, &["g++", "-std=c++11", "-x", "c++"]];
+    for (number, compiler) in compilers.iter().enumerate() {
+        let program = compile(
+            "examples/c/numbers.c",
+            &format!("numbers{number}"),
+            compiler,
+        );
+        let printed = said(&run(&mut Command::new(program)));
+        assert!(printed.starts_with("200 text/plain; version=0.0.4; charset=utf-8\n"));
+        for line in [
+            "registrations_total{worker=\"web-1\"} 1",
+            "registrations_total{plan=\"pro\",worker=\"web-1\"} 1",
+            "registrations_total{country=\"de\",worker=\"web-1\"} 1",
+            "queue_length{worker=\"web-1\"} 17.0",
+            "mail_sent_seconds_sum{worker=\"web-1\"} 0.12",
+        ] {
+            assert!(
+                printed.lines().any(|printed| printed == line),
+                "{line}: {printed}"
+            );
+        }
+    }
+}
+
 /// A carbon of which only the lines matter: those of connections that were ended.
 fn carbon() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
