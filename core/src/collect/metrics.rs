@@ -244,7 +244,7 @@ impl Metrics {
     /// Says how this process is.
     fn tell_status(&mut self, shared: &'static Shared, here: &Here, leads: bool) {
         let options = &shared.collector.options;
-        let stats = Stats::collect(shared);
+        let stats = Stats::counted(shared);
         let lost_metrics = here.existing_own().map_or(0, super::own::Own::lost);
         let lost_events = here.events_lost.load(Ordering::Relaxed);
         let drops = gauges::drops(&stats, lost_metrics, lost_events);
