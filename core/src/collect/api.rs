@@ -130,10 +130,14 @@ impl Shared {
         if !self.collector.counts_requests() {
             return;
         }
+        let switched = switched();
+        if switched.is_empty() {
+            return;
+        }
         let Some(here) = self.collector.here(self) else {
             return;
         };
-        for mut event in switched() {
+        for mut event in switched {
             if !who.is_empty() {
                 event = event.who(who);
             }
