@@ -8,7 +8,8 @@
  *
  * Rules that hold for every call:
  * - Any thread may call it, at any time, in any order. It never blocks on I/O, keeps errno, and
- *   lets no panic or exception out. Only ioprof_profiler_flush and ioprof_profiler_free wait.
+ *   lets no panic or exception out. Only ioprof_profiler_flush and ioprof_profiler_free wait; those
+ *   that read what was counted or kept (ioprof_prometheus and its like) wait for a second at most.
  * - Profilers, requests and spans are integers; 0 is none. Nothing happens on one that is none,
  *   stale or foreign: misuse is counted (ioprof_stats), never punished.
  * - A text in is a pointer and a length in bytes. It is copied; NULL is empty, whatever the length.
@@ -117,6 +118,12 @@
 
 // The host's own rule failed: a no, with its own reason.
 #define IOPROF_ANSWER_FAILED 2
+
+// It was among the slowest of its route.
+#define IOPROF_KEPT_SLOW 0
+
+// It failed.
+#define IOPROF_KEPT_ERROR 1
 
 // Fingerprints for details, and nothing of the person who asked: what may be kept or sent.
 #define IOPROF_DETAILS_FINGERPRINT 0
@@ -349,6 +356,19 @@ typedef struct ioprof_answer {
     uint32_t buffer_streams;
 } ioprof_answer;
 
+// What a scrape is answered with, but for the body. Set `size` to `sizeof(ioprof_exposition)`.
+typedef struct ioprof_exposition {
+    // `sizeof(ioprof_exposition)`.
+    size_t size;
+    // The answer's status: 200; or 503, where nothing is counted or nothing can be read now, and the
+    // body says why.
+    uint32_t status;
+    // Bytes of `content_type`.
+    uint32_t content_type_length;
+    // The value of the header `Content-Type`, ended by a NUL.
+    char content_type[128];
+} ioprof_exposition;
+
 // Where the profiler says what went wrong, once a minute and kind: `kind` is `gate`, `limit`,
 // `misuse`, `queue`, `log` or `panic`, `message` one line. Neither ends in NUL. Called by a thread of
 // the library, or by whoever flushes; never by a page. It must not throw.
@@ -436,6 +456,20 @@ typedef struct ioprof_options {
     // The name under which `ioprof_profiler_find` finds it again: for languages whose programs
     // begin anew with each request. Default: none.
     struct ioprof_text name;
+    // A file in TOML that says what is counted, kept and sent where, as
+    // `examples/monitoring/ioprofiler.toml` shows: the same in every language. What is wrong in it
+    // fails the call, each line with its place, its key and what is allowed. Default: none.
+    struct ioprof_text config_file;
+    // The same as a text in TOML. What it sets replaces what `config_file` set; its sinks are added.
+    struct ioprof_text config;
+    // The same as an object in JSON, tables of the file being objects in it.
+    struct ioprof_text config_json;
+    // 1: finished requests are added up and `ioprof_count` counts, though nobody is sent anything:
+    // for `ioprof_prometheus` and `ioprof_profiler_series`. Default 0: only where there is a
+    // `state_dir`, or the configuration needs it.
+    uint32_t metrics;
+    // 0.
+    uint32_t reserved;
 } ioprof_options;
 
 // Counters. Set `size` to `sizeof(ioprof_stats)` before the call. All but `calls_outside`,
@@ -796,6 +830,107 @@ size_t ioprof_profiler_wanted_headers(ioprof_profiler profiler,
 // that by itself as well.
 void ioprof_profiler_reopen_logs(ioprof_profiler profiler);
 
+// Adds to a counter of the application's own: `registrations`, or with labels
+// `registrations;plan=pro` (see `ioprof_metric_name`). It needs no registration. A name is at most
+// 128 bytes of UTF-8, labels included, of which it has at most 8; a process has at most 2,000 names.
+// What cannot be taken (a name too many, or that was a gauge before) is counted: the series
+// `profiler.dropped` with the label `metrics`. A few nanoseconds, without a lock.
+//
+// Counted only where `ioprof_options.metrics` is 1, or the configuration sends or keeps something.
+void ioprof_count(ioprof_profiler profiler,
+                  const char *name,
+                  size_t name_length,
+                  uint64_t by);
+
+// Sets a gauge of the application's own: `queue.length`. Of several processes the value that was set
+// last counts. What is no finite number is counted as lost. See `ioprof_count`.
+void ioprof_gauge(ioprof_profiler profiler,
+                  const char *name,
+                  size_t name_length,
+                  double value);
+
+// Counts a duration, in nanoseconds, of something of the application's own: `mail.sent`. See
+// `ioprof_count`.
+void ioprof_timing(ioprof_profiler profiler,
+                   const char *name,
+                   size_t name_length,
+                   uint64_t nanoseconds);
+
+// Puts a metric's name together of a name and labels: `registrations;country=de;plan=pro`, for
+// `ioprof_count` and its like. Labels come in any order; what would end one early becomes `_`; one
+// whose value is empty is left out. Gives the length it needs, at most 128; 0 where there can be no
+// such name, because it were longer, or has more than 8 labels.
+size_t ioprof_metric_name(const char *name,
+                          size_t name_length,
+                          const struct ioprof_attribute *labels,
+                          size_t label_count,
+                          char *buffer,
+                          size_t capacity);
+
+// Says that something was done to the site: `cache emptied`, by whom and why, which may be absent.
+// It goes, once, to every sink that takes events. Of a text 400 bytes are kept.
+void ioprof_event(ioprof_profiler profiler,
+                  const char *what,
+                  size_t what_length,
+                  const char *who,
+                  size_t who_length,
+                  const char *why,
+                  size_t why_length);
+
+// A version of the application went live, by whom, and what is new in it; both may be absent. It is
+// an event, and what is counted from then on is counted under this version, where no
+// `ioprof_options.build_id` says otherwise. Told twice, it is one event.
+void ioprof_deploy(ioprof_profiler profiler,
+                   const char *version,
+                   size_t version_length,
+                   const char *who,
+                   size_t who_length,
+                   const char *what,
+                   size_t what_length);
+
+// What a scrape of Prometheus reads: mount it at `/metrics`. `accept` is the request's header of this
+// name: OpenMetrics 1.0 where it wants that, else the text format 0.0.4. `about` gets status and
+// content type; it may be NULL. The body, UTF-8, goes into `buffer`; gives the length it needs. Made
+// anew with each call, and longer each time something new was counted: give a buffer of 64 KiB or
+// more at once, and ask again where that was too small.
+//
+// Nothing of a request's details is in it, so it needs no gate. It may wait for the library's thread,
+// for a second at most, and reads files where there is a `state_dir`: not for a thread that must not
+// wait.
+size_t ioprof_prometheus(ioprof_profiler profiler,
+                         const char *accept,
+                         size_t accept_length,
+                         struct ioprof_exposition *about,
+                         char *buffer,
+                         size_t capacity);
+
+// Everything counted so far, as a JSON array: of each version of the application
+// `{"version", "since", "at", "samples"}`, a sample being
+// `{"name", "labels", "count" | "value" | "count", "sum", "mean", "p50", "p95", "p99", "max"}`. Moments
+// and durations are nanoseconds, but gauges of time are seconds. For tests of an application, and
+// for what else reads numbers. Gives the length it needs; waits as `ioprof_prometheus`.
+size_t ioprof_profiler_series(ioprof_profiler profiler,
+                              char *buffer,
+                              size_t capacity);
+
+// The requests of this process that are kept: by route the slowest first, then those that failed,
+// the newest first. Gives how many there are; writes at most `capacity` of them into `profiles`, each
+// yours (`ioprof_profile_free`), and why each was kept into `reasons` (`IOPROF_KEPT_…`). Either may be
+// NULL; NULL for `profiles` asks how many. They are kept where the configuration has `[keep]`, a
+// `state_dir`, or a sink that sends them. Waits as `ioprof_prometheus`.
+size_t ioprof_profiler_kept(ioprof_profiler profiler,
+                            struct ioprof_profile **profiles,
+                            uint32_t *reasons,
+                            size_t capacity);
+
+// The same as a JSON array of profiles (see `ioprof_profile_json`), each with an object `kept`, which
+// says `reason` (`slow` or `error`), `route`, `started_at` and `page_ns` (nanoseconds), and so on.
+// What was kept as a fingerprint stays one, whatever `details`. Gives the length it needs.
+size_t ioprof_profiler_kept_json(ioprof_profiler profiler,
+                                 uint32_t details,
+                                 char *buffer,
+                                 size_t capacity);
+
 // Frees a profile. NULL is fine.
 void ioprof_profile_free(struct ioprof_profile *profile);
 
@@ -806,7 +941,8 @@ size_t ioprof_profile_text(const struct ioprof_profile *profile, char *buffer, s
 // As `ioprof_profile_text`, with fingerprints for details: what may be pasted anywhere.
 size_t ioprof_profile_ticket(const struct ioprof_profile *profile, char *buffer, size_t capacity);
 
-// Everything, for scripts. `details` is `IOPROF_DETAILS_…`.
+// Everything, as JSON for scripts. `details` is `IOPROF_DETAILS_…`. Its `version` is 1, which is
+// stable: fields are only added, and what is there keeps its name, type and meaning.
 size_t ioprof_profile_json(const struct ioprof_profile *profile,
                            uint32_t details,
                            char *buffer,
@@ -852,12 +988,15 @@ ioprof_profiler ioprof_profiler_find(const char *name, size_t name_length);
 // whole is forgotten; where the buffer is too small, nothing is. Gives the length it needs.
 size_t ioprof_profiler_messages(ioprof_profiler profiler, char *buffer, size_t capacity);
 
-// Ends a profiler: waits up to `within_ms` milliseconds until what was finished is worked on,
-// ends the library's thread, and forgets the handle. Requests that live are left to themselves.
+// Ends a profiler: waits up to `within_ms` milliseconds until what was finished is worked on and
+// what was counted is sent, ends the library's threads, and forgets the handle. Requests that live are left to themselves.
 // `IOPROF_ERR_DEADLINE` where the time was over first; the handle is gone all the same.
-ioprof_status ioprof_profiler_free(ioprof_profiler profiler, uint32_t within_ms);
+ioprof_status ioprof_profiler_free(ioprof_profiler profiler,
+                                   uint32_t within_ms);
 
-// Waits up to `within_ms` milliseconds until everything that was finished before is worked on.
+// Waits up to `within_ms` milliseconds until everything that was finished before is worked on, and
+// everything that was counted before is sent. Without threads (`ioprof_options.threadless`) this is
+// when it is done: sinks send what is due, others wait for their interval to end.
 ioprof_status ioprof_profiler_flush(ioprof_profiler profiler, uint32_t within_ms);
 
 // Changes what is recorded (`IOPROF_RECORD_…`), for requests that begin from now on.

@@ -347,6 +347,7 @@ export interface ProfileCategory {
 /** A profile as plain data: the format of `Profile.json()`, of which these are the main fields. */
 export interface ProfileData {
   format: 'ioprofiler.profile'
+  /** 1: stable, fields are only added. */
   version: number
   id: string
   parent_id?: string

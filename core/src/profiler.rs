@@ -259,7 +259,7 @@ impl ProfilerBuilder {
         self
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         for log in &self.access_logs {
             log.check()?;
         }
@@ -431,7 +431,8 @@ impl Profiler {
         }
     }
 
-    /// Replaces the flags, for requests that begin from now on; gives what they were.
+    /// Replaces the flags, for requests that begin from now on; gives what they were. See
+    /// [`Flags::set`].
     pub fn set_flags(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         self.flags().set(snapshot)
     }

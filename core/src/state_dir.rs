@@ -107,6 +107,20 @@ fn first(file: File, most: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// What root writes belongs to whose the folder is in which it is: the processes of another user could
+/// neither read on nor write more.
+pub(crate) fn give_to_owner(file: &File, path: &Path) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = path.parent().and_then(|folder| folder.metadata().ok());
+    if let (Some(folder), Ok(found)) = (folder, file.metadata())
+        && found.uid() != folder.uid()
+    {
+        let _ = std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()));
+    }
+}
+
 /// Beside, then renamed: nobody ever reads half of it, and a full disk leaves the old one.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
@@ -119,7 +133,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(&fresh)
-        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|mut file| {
+            give_to_owner(&file, path);
+            file.write_all(bytes)
+        })
         .and_then(|()| std::fs::rename(&fresh, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&fresh);

@@ -23,6 +23,9 @@ static uint64_t any(void)
     } while (0)
 
 /* One call of everything that takes a handle, with the same text. */
+/* One that counts what it is told. */
+static ioprof_profiler counting;
+
 static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
 {
     ioprof_profile *profile = NULL;
@@ -31,7 +34,9 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
     uint32_t number = (uint32_t)any();
     ioprof_span other = 0;
     stats.size = sizeof stats;
-    switch (any() % 47) {
+    /* Seldom one that counts. */
+    ioprof_profiler some = number % 16 == 0 ? counting : a;
+    switch (any() % 57) {
     case 0: (ioprof_span_end)(a, number); break;
     case 1: ioprof_span_detail(a, text, length); break;
     case 2: ioprof_span_target(a, text, length); break;
@@ -91,6 +96,32 @@ static void call_all(uint64_t a, uint64_t b, const char *text, size_t length)
         answer.status = number;
         profile = ioprof_request_snapshot(a);
         ioprof_replace(&answer, number % 6, profile, &status, buffer, sizeof buffer, &needed);
+        break;
+    }
+    case 46: ioprof_count(some, text, length, any()); break;
+    case 47: ioprof_gauge(some, text, length, (double)any() / 0.0); break;
+    case 48: ioprof_timing(some, text, length, any()); break;
+    case 49: ioprof_event(some, text, length, text, length, NULL, length); break;
+    case 50: ioprof_deploy(some, text, length, NULL, length, text, length); break;
+    case 51: ioprof_profiler_series(some, buffer, sizeof buffer); break;
+    case 52: ioprof_profiler_kept(some, &profile, &number, 1); break;
+    case 53: ioprof_profiler_kept_json(some, number, buffer, sizeof buffer); break;
+    case 54: {
+        ioprof_exposition about;
+        about.size = number % 2 == 0 ? sizeof about : number;
+        if (about.size > sizeof about && about.size <= 4096) {
+            about.size = 0;
+        }
+        ioprof_prometheus(some, text, length, number % 3 == 0 ? NULL : &about, buffer,
+                          sizeof buffer);
+        break;
+    }
+    case 55: {
+        ioprof_attribute label;
+        label.name.data = label.value.data = text;
+        label.name.length = label.value.length = length;
+        ioprof_metric_name(text, length, number % 2 ? &label : NULL, number % 2 ? 1 : number,
+                           buffer, sizeof buffer);
         break;
     }
     default: ioprof_profiler_free(a, 0); break;
@@ -191,6 +222,9 @@ static void wrong_options(void)
     later.newer = 1;
     CHECK(ioprof_profiler_new(&later.options, &none, why, sizeof why) == IOPROF_ERR_OPTION);
     later.newer = 0;
+    later.options.reserved = 1;
+    CHECK(ioprof_profiler_new(&later.options, &none, why, sizeof why) == IOPROF_ERR_OPTION);
+    later.options.reserved = 0;
     later.options.gate = ioprof_text_of("tokn");
     CHECK(ioprof_profiler_new(&later.options, &none, why, sizeof why) == IOPROF_ERR_OPTION);
     CHECK(strstr(why, "tokn") != NULL && strstr(why, "this-machine") != NULL);
@@ -292,6 +326,13 @@ int main(int argc, char **argv)
     wrong_options();
     gate();
     inject(profiler);
+    ioprof_options options;
+    memset(&options, 0, sizeof options);
+    options.size = sizeof options;
+    options.metrics = 1;
+    options.threadless = 1;
+    options.config = ioprof_text_of("[keep]");
+    CHECK(ioprof_profiler_new(&options, &counting, NULL, 0) == IOPROF_OK);
     errno = 1234;
     for (long call = 0; call < calls; call++) {
         /* Some of them near a real one, so that they reach further than a first look. */

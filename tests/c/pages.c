@@ -99,6 +99,8 @@ int main(void)
     printf("ticket: %d\n", strstr(text, "remove content-length\n") != NULL &&
                                strstr(text, "set content-type: text/plain; charset=utf-8\n"));
     ioprof_request_finish(request, 200, 5120, &profile);
+    ioprof_profile_json(profile, IOPROF_DETAILS_FULL, text, sizeof text);
+    printf("json: %.43s\n", text);
     ioprof_profile_line(profile, "%{user_id}n\t%{cart}n\t%{none}n", 29, text, sizeof text, &length);
     show("line");
     printf("wrong: %u\n", ioprof_profile_line(profile, "%h %Z", 5, text, sizeof text, &length));

@@ -1,11 +1,15 @@
 //! The C ABI as it is shipped: the library of the profile `dist`, the committed header, and
 //! programs in C that get everything wrong.
 
+use ioprofiler_tests::metric_servers::skipped;
+use ioprofiler_tests::servers::{python_with, says};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What makes the header; another version may write it differently.
 const CBINDGEN: &str = "0.29.4";
@@ -61,7 +65,11 @@ fn compile(source: &str, name: &str, compiler: &[&str]) -> PathBuf {
         .args([source, "-x", "none", "-pthread", "-lioprofiler", "-o"])
         .arg(&program)
         .arg(format!("-L{}", library.display()))
-        .arg(format!("-Wl,-rpath,{}", library.display()))
+        // Before LD_LIBRARY_PATH, in which cargo has its own libraries: maybe ours, older or slower.
+        .arg(format!(
+            "-Wl,--disable-new-dtags,-rpath,{}",
+            library.display()
+        ))
         .current_dir(root()));
     program
 }
@@ -182,6 +190,22 @@ fn a_hostile_host_goes_on_under_the_address_sanitizer() {
     assert_eq!(said(&output), "survived\n");
 }
 
+/// What a process keeps as long as it lives can be reached. Some of it only by pointers into its
+/// middle (the flags' snapshot, behind `arc-swap`), which valgrind calls possibly lost.
+#[test]
+fn memory_that_is_kept_can_be_reached() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        return skipped("valgrind", "it is not installed");
+    }
+    let hello = compile("examples/c/hello.c", "hello_memcheck", C99);
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
+    valgrind.arg("--errors-for-leak-kinds=definite,indirect");
+    run(valgrind
+        .arg("--show-leak-kinds=definite,indirect")
+        .arg(hello));
+}
+
 #[test]
 fn eight_threads_share_a_request() {
     let program = compile("tests/c/threads.c", "threads", C99);
@@ -238,6 +262,7 @@ replace 3 500: 0, status 500, {\"forma
 replace 1 200: 300, status 0, ?
 page: 1
 ticket: 1
+json: {\"format\":\"ioprofiler.profile\",\"version\":1,
 line: 5020244\ta%09b%0D%0Ac%00d\t-
 wrong: 100
 why: log format, column 4: ";
@@ -246,6 +271,201 @@ why: log format, column 4: ";
         printed.ends_with("nothing said: 0\nkept: 1\nsaid: gate: \nnothing more: 0\nfreed: 1\n"),
         "{printed}"
     );
+}
+
+#[test]
+fn numbers_are_scraped_in_c_and_in_cpp() {
+    let compilers: [&[&str]; 2] = [C99, &["g++", "-std=c++11", "-x", "c++"]];
+    for (number, compiler) in compilers.iter().enumerate() {
+        let program = compile(
+            "examples/c/numbers.c",
+            &format!("numbers{number}"),
+            compiler,
+        );
+        let printed = said(&run(&mut Command::new(program)));
+        assert!(printed.starts_with("200 text/plain; version=0.0.4; charset=utf-8\n"));
+        for line in [
+            "registrations_total{worker=\"web-1\"} 1",
+            "registrations_total{plan=\"pro\",worker=\"web-1\"} 1",
+            "registrations_total{country=\"de\",worker=\"web-1\"} 1",
+            "queue_length{worker=\"web-1\"} 17",
+            "mail_sent_seconds_sum{worker=\"web-1\"} 0.12",
+        ] {
+            assert!(
+                printed.lines().any(|printed| printed == line),
+                "{line}: {printed}"
+            );
+        }
+    }
+}
+
+/// A carbon of which only the lines matter: those of connections that were ended.
+fn carbon() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its number").to_string();
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let taken = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut text = String::new();
+            if stream.read_to_string(&mut text).is_ok() {
+                let lines = text.lines().map(str::to_owned);
+                taken.lock().expect("nobody panics").extend(lines);
+            }
+        }
+    });
+    (address, lines)
+}
+
+/// The sum of a series that carbon was sent: of each moment what it was told last.
+fn sent(lines: &[String], series: &str) -> f64 {
+    let values = lines.iter().filter_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [name, value, at] = words[..] else {
+            return None;
+        };
+        (name == series).then_some((at, value.parse::<f64>().ok()?))
+    });
+    values.collect::<BTreeMap<_, _>>().values().sum()
+}
+
+/// The values of a series, as Prometheus' client for Python reads them.
+const READ_SCRAPE: &str = r#"
+import json, sys
+if sys.argv[1] == "open":
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
+else:
+    from prometheus_client.parser import text_string_to_metric_families as read
+samples = [s for family in read(sys.stdin.read()) for s in family.samples]
+print(json.dumps({s.name + s.labels.get("plan", ""): s.value for s in samples}))
+"#;
+
+/// The samples of one series of the application's own, by their labels' values.
+fn samples<'a>(series: &'a serde_json::Value, name: &str) -> Vec<&'a serde_json::Value> {
+    let all = series.as_array().expect("a list").iter();
+    let all = all.flat_map(|series| series["samples"].as_array().expect("a list"));
+    all.filter(|sample| sample["name"] == name).collect()
+}
+
+/// Four threads count 25,000 rounds each: what is read and what is sent is what they counted.
+#[test]
+fn what_a_host_in_c_counts_is_read_sent_and_kept() {
+    let program = compile("tests/c/metrics.c", "metrics", C99);
+    let (address, lines) = carbon();
+    let config = format!(
+        "worker = \"w1\"\n[graphite]\naddress = \"{address}\"\nprefix = \"shop\"\nbuckets = false\n"
+    );
+    let printed = said(&run(Command::new(&program).arg(&config)));
+    let line = |begin: &str| {
+        let found = printed.lines().find_map(|line| line.strip_prefix(begin));
+        found.unwrap_or_else(|| panic!("{begin}: {printed}"))
+    };
+    assert_eq!((line("flushed: "), line("freed: ")), ("0", "0"));
+    assert_eq!((line("as long: "), line("none: ")), ("1", "0 0"));
+
+    let mails = f64::from(4 * (0..25_000_u32).map(|round| round % 3).sum::<u32>());
+    let series: serde_json::Value = serde_json::from_str(line("series: ")).expect("JSON");
+    assert_eq!(samples(&series, "mails")[0]["count"], mails as u64);
+    let of_plan = |plan: &str| {
+        let all = samples(&series, "registrations").into_iter();
+        let mut all = all.filter(|sample| sample["labels"]["plan"] == plan);
+        all.next().map(|sample| sample["count"].clone())
+    };
+    assert_eq!(of_plan("pro"), Some(50_000.into()));
+    assert_eq!(of_plan("a_b=c"), Some(25_000.into()));
+    let timing = samples(&series, "mail.sent")[0];
+    let sum = 4 * 250 * (1..=100_u64).sum::<u64>() * 1_000_000;
+    assert_eq!(
+        (&timing["count"], &timing["sum"]),
+        (&100_000.into(), &sum.into())
+    );
+    assert_eq!(samples(&series, "queue.length")[0]["value"], 17.5);
+    let lost = samples(&series, "profiler.dropped").into_iter();
+    let mut lost = lost.filter(|sample| sample["labels"]["reason"] == "metrics");
+    assert_eq!(lost.next().map(|lost| &lost["count"]), Some(&2.into()));
+
+    the_scrapes_are_read(&printed, mails);
+
+    let kept = "\
+kept: 3 of 3
+  slow /about 200, its call: 1
+  slow /listing/%7Bid%7D 200, its call: 1
+  error /listing/%7Bid%7D 503, its call: 1
+";
+    assert!(printed.contains(kept), "{printed}");
+    let json: serde_json::Value = serde_json::from_str(line("kept_json: ")).expect("JSON");
+    assert_eq!(json[2]["kept"]["reason"], "error");
+    assert_eq!(
+        (&json[2]["version"], &json[2]["calls"][0]["detail"]),
+        (&1.into(), &"SELECT ?".into())
+    );
+
+    let lines = lines.lock().expect("nobody panics").clone();
+    let of = |series: &str| sent(&lines, &format!("shop.{}.w1.{series}", line_host(&lines)));
+    assert_eq!(of("mails.count"), mails + 7.0, "{lines:?}");
+    assert_eq!(of("registrations.pro.count"), 50_000.0);
+    assert_eq!(of("mail.sent.count"), 100_000.0);
+    for (event, times) in [("deploy", 1.0), ("own", 1.0)] {
+        let end = format!("events.{event}");
+        let of_kind = lines.iter().filter(|line| line.contains(&end)).count();
+        assert_eq!(of_kind as f64, times, "{lines:?}");
+    }
+}
+
+/// The host's name, as it is a part of a series' name.
+fn line_host(lines: &[String]) -> String {
+    let first = lines.first().and_then(|line| line.split('.').nth(1));
+    first.unwrap_or_default().to_owned()
+}
+
+fn the_scrapes_are_read(printed: &str, mails: f64) {
+    let mut scrapes = printed.split("scrape: ").skip(1);
+    for (format, kind) in [
+        ("text", "200 40 text/plain; version=0.0.4; charset=utf-8"),
+        (
+            "open",
+            "200 58 application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+    ] {
+        let scrape = scrapes.next().expect("a scrape");
+        let (head, body) = scrape.split_once('\n').expect("its head");
+        assert_eq!(head, kind);
+        let Some(python) = python_with("prometheus_client") else {
+            return skipped("prometheus_client", "it is not installed");
+        };
+        let body = body.split_once("scraped\n").expect("its end").0;
+        let (good, read) = says(Command::new(python).args(["-c", READ_SCRAPE, format]), body);
+        assert!(good, "{read}");
+        let read: serde_json::Value = serde_json::from_str(&read).expect("JSON");
+        assert_eq!(read["mails_total"], mails);
+        assert_eq!(read["registrations_totalpro"], 50_000.0);
+        assert_eq!(read["mail_sent_seconds_count"], 100_000.0);
+        assert_eq!(read["queue_length"], 17.5);
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_in_c_is_over_at_the_deadline_and_wrong_options_fail() {
+    let program = compile("tests/c/metrics.c", "metrics_deadline", C99);
+    // It accepts, and never reads.
+    let hangs = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = hangs.local_addr().expect("its number");
+    let config = format!("[graphite]\naddress = \"{address}\"\n");
+    let printed = said(&run(Command::new(&program).args([&config, "100"])));
+    assert!(printed.contains("\nflushed: 400\n") || printed.starts_with("flushed: 400\n"));
+
+    let wrong = |arguments: &[&str]| {
+        let output = Command::new(&program).args(arguments).output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        said(&output)
+    };
+    let said = wrong(&["[graphite]\nadress = \"x:1\""]);
+    let begin = "100\nwhy: config:2:1: graphite.adress: unknown; did you mean `address`?";
+    assert!(said.starts_with(begin), "{said}");
+    let said = wrong(&["", "1", "/nowhere/ioprofiler.toml"]);
+    let begin = "100\nwhy: /nowhere/ioprofiler.toml: cannot be read: ";
+    assert!(said.starts_with(begin), "{said}");
 }
 
 /// 200 times; 10,000 times with `IOPROF_LONG=1`.

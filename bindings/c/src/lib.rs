@@ -29,6 +29,7 @@ mod guard;
 pub mod inject;
 pub mod log;
 mod messages;
+pub mod metrics;
 pub mod profile;
 pub mod profiler;
 pub mod request;

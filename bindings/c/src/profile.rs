@@ -120,7 +120,8 @@ pub unsafe extern "C" fn ioprof_profile_ticket(
     unsafe { written(profile, 1, render::ticket, buffer, capacity) }
 }
 
-/// Everything, for scripts. `details` is `IOPROF_DETAILS_…`.
+/// Everything, as JSON for scripts. `details` is `IOPROF_DETAILS_…`. Its `version` is 1, which is
+/// stable: fields are only added, and what is there keeps its name, type and meaning.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ioprof_profile_json(
     profile: *const ioprof_profile,

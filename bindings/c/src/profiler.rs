@@ -4,6 +4,7 @@ use crate::flags;
 use crate::guard::{self, count_invalid, guard};
 use crate::log;
 use crate::messages::Messages;
+use crate::metrics;
 use crate::profile::details;
 use crate::sized::{self, Growable, elements};
 use crate::status::{
@@ -129,6 +130,20 @@ pub struct ioprof_options {
     /// The name under which `ioprof_profiler_find` finds it again: for languages whose programs
     /// begin anew with each request. Default: none.
     pub name: ioprof_text,
+    /// A file in TOML that says what is counted, kept and sent where, as
+    /// `examples/monitoring/ioprofiler.toml` shows: the same in every language. What is wrong in it
+    /// fails the call, each line with its place, its key and what is allowed. Default: none.
+    pub config_file: ioprof_text,
+    /// The same as a text in TOML. What it sets replaces what `config_file` set; its sinks are added.
+    pub config: ioprof_text,
+    /// The same as an object in JSON, tables of the file being objects in it.
+    pub config_json: ioprof_text,
+    /// 1: finished requests are added up and `ioprof_count` counts, though nobody is sent anything:
+    /// for `ioprof_prometheus` and `ioprof_profiler_series`. Default 0: only where there is a
+    /// `state_dir`, or the configuration needs it.
+    pub metrics: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 // SAFETY: integers, pointers, and an optional function.
@@ -372,7 +387,10 @@ unsafe fn builder(
         });
     }
     // SAFETY: the caller's promise.
-    unsafe { log::configure(flags::configure(builder, options), options) }
+    unsafe {
+        let builder = metrics::configure(builder, options);
+        log::configure(flags::configure(builder, options), options)
+    }
 }
 
 /// # Safety
@@ -400,6 +418,9 @@ unsafe fn new(
                 return Err(wrong(newer.to_owned()));
             }
             let options = sized::read(options).map_err(|status| (status, bad_size))?;
+            if options.reserved != 0 {
+                return Err(wrong("reserved: is not 0".to_owned()));
+            }
             name = options.name.text().map(Cow::into_owned);
             if name.as_deref().is_some_and(|name| named(name).is_some()) {
                 return Err(wrong("name: there is a profiler of this name".to_owned()));
@@ -498,8 +519,8 @@ pub unsafe extern "C" fn ioprof_profiler_messages(
     })
 }
 
-/// Ends a profiler: waits up to `within_ms` milliseconds until what was finished is worked on,
-/// ends the library's thread, and forgets the handle. Requests that live are left to themselves.
+/// Ends a profiler: waits up to `within_ms` milliseconds until what was finished is worked on and
+/// what was counted is sent, ends the library's threads, and forgets the handle. Requests that live are left to themselves.
 /// `IOPROF_ERR_DEADLINE` where the time was over first; the handle is gone all the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn ioprof_profiler_free(profiler: ioprof_profiler, within_ms: u32) -> ioprof_status {
@@ -528,7 +549,9 @@ pub extern "C" fn ioprof_profiler_free(profiler: ioprof_profiler, within_ms: u32
     })
 }
 
-/// Waits up to `within_ms` milliseconds until everything that was finished before is worked on.
+/// Waits up to `within_ms` milliseconds until everything that was finished before is worked on, and
+/// everything that was counted before is sent. Without threads (`ioprof_options.threadless`) this is
+/// when it is done: sinks send what is due, others wait for their interval to end.
 #[unsafe(no_mangle)]
 pub extern "C" fn ioprof_profiler_flush(
     profiler: ioprof_profiler,

@@ -61,7 +61,11 @@ pub(crate) unsafe fn text<'a>(data: *const c_char, length: usize) -> Cow<'a, str
 
 fn repair(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.get(..LOOKED_AT).unwrap_or(bytes);
-    // Asked first, because that looks at many bytes at once, and nearly all texts are right.
+    // Asked first, because that looks at many bytes at once, and nearly all texts are such.
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        return Cow::Borrowed(unsafe { std::str::from_utf8_unchecked(bytes) });
+    }
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 

@@ -39,6 +39,7 @@ usage: ioprofiler AREA DEED [OPTIONS]
   slow, show    slow and failed requests that were kept; one of them
   events        what was done to the site: deploys, flags that were switched
   series        everything that was counted
+  metrics       the same, as Prometheus reads it
   deploy        tell that a version of the application went live
 
   token mint    make a token that lets somebody see profiles

@@ -353,7 +353,8 @@ test('a profile renders itself', () => {
   assert.match(profile.serverTiming(), /dbshard01/)
   assert.ok(JSON.parse(profile.trace()))
   assert.equal(String(profile), profile.text())
-  assert.equal(JSON.parse(JSON.stringify(profile)).format, 'ioprofiler.profile')
+  const { format, version } = JSON.parse(JSON.stringify(profile))
+  assert.deepEqual({ format, version }, { format: 'ioprofiler.profile', version: 1 })
 })
 
 test('budgets fail with the text table', async () => {

@@ -74,7 +74,9 @@ def test_the_gate(clock):
         assert visit.undecided == (verdict == "undecided"), name
         assert refused == ({expect["reason"]: 1} if verdict == "closed" else {}), name
         if verdict == "open":
-            facts = json.loads(visit.request.snapshot().json())["facts"]
+            profile = json.loads(visit.request.snapshot().json())
+            assert (profile["format"], profile["version"]) == ("ioprofiler.profile", 1), name
+            facts = profile["facts"]
             assert facts.get("viewer") == expect.get("who"), name
             html = [(b"content-type", b"text/html")]
             visit.aim(200, html, 20, 1 << 20, False)

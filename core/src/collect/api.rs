@@ -27,6 +27,7 @@ impl Profiler {
     /// profiler.timing("mail.sent", std::time::Duration::from_millis(120));
     /// let own = profiler.series();
     /// assert!(own[0].samples.iter().any(|sample| sample.name.as_str() == "queue.length"));
+    /// assert!(profiler.series_json().contains(r#"{"name":"registrations","labels":{"plan":"pro"},"count":1}"#));
     /// # Ok(())
     /// # }
     /// ```
@@ -97,6 +98,13 @@ impl Profiler {
         self.shared.collector.options.metrics.state_dir.as_deref()
     }
 
+    /// [`Profiler::series`] as a JSON array, for programs and for hosts in other languages: what
+    /// `ioprofiler series --json` prints.
+    #[must_use]
+    pub fn series_json(&self) -> String {
+        serde_json::to_string(&self.series()).unwrap_or_default()
+    }
+
     /// The requests of this process that are kept: by route the slowest first, then those that
     /// failed, the newest first. Those of all processes of a `state_dir` are read by
     /// [`kept_requests`](super::state::kept_requests).
@@ -119,6 +127,35 @@ impl Request {
 }
 
 impl Shared {
+    /// Tells what was switched to those who are sent events, if there are any.
+    pub(crate) fn tell_switched(
+        &'static self,
+        switched: impl FnOnce() -> Vec<Event>,
+        who: &str,
+        why: &str,
+    ) {
+        if !self.collector.counts_requests() {
+            return;
+        }
+        let switched = switched();
+        if switched.is_empty() {
+            return;
+        }
+        let Some(here) = self.collector.here(self) else {
+            return;
+        };
+        for mut event in switched {
+            if !who.is_empty() {
+                event = event.who(who);
+            }
+            if !why.is_empty() {
+                event = event.why(why);
+            }
+            here.put_event(event);
+        }
+        self.own_metric_made();
+    }
+
     /// The first value of a metric, or an event: somebody must look.
     fn own_metric_made(&'static self) {
         self.collector.wake_later(self);

@@ -21,6 +21,10 @@ const MAX_TEXT: usize = 400;
 const MAX_FILE: u64 = 4 << 20;
 /// How far back a deploy is looked for that was told already.
 const LOOK_BACK: u64 = 256 << 10;
+/// The same for a switch, of which there may be many at once.
+const LOOK_BACK_FOR_SWITCH: u64 = 64 << 10;
+/// What several processes of a program switch within so long is switched once.
+const ONE_SWITCH_NS: u64 = 10_000_000_000;
 
 /// What kind of thing was done.
 #[non_exhaustive]
@@ -173,7 +177,7 @@ impl EventFile {
         Self(state_dir.join("events.jsonl"))
     }
 
-    /// Writes an event down. `false` for a deploy that was written down already.
+    /// Writes an event down. `false` for a deploy, or a switch, that was written down already.
     pub(crate) fn append(&self, event: &Event) -> io::Result<bool> {
         let file = self.open_to_append()?;
         lock(&file);
@@ -196,43 +200,57 @@ impl EventFile {
             .mode(0o600)
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
             .open(&self.0)?;
-        self.give_to_owner(&file);
+        state_dir::give_to_owner(&file, &self.0);
         Ok(file)
-    }
-
-    /// What root writes belongs to whose folder it is: the processes of another user could neither
-    /// read on nor write more.
-    fn give_to_owner(&self, file: &File) {
-        let folder = self.0.parent().and_then(|folder| folder.metadata().ok());
-        if let (Some(folder), Ok(found)) = (folder, file.metadata())
-            && found.uid() != folder.uid()
-        {
-            // Only root may.
-            let _ = std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()));
-        }
     }
 
     fn before(&self) -> PathBuf {
         self.0.with_extension("1.jsonl")
     }
 
-    /// Whether the version that is deployed is the one that was deployed last.
+    /// Whether it is what was told last of the same thing: the version that is deployed, or a
+    /// switch that another process of the program made just before.
     fn is_told(&self, event: &Event) -> bool {
-        if event.kind != EventKind::Deploy || event.version.is_none() {
-            return false;
+        match event.kind {
+            EventKind::Deploy if event.version.is_some() => {
+                let last = self.last_version();
+                last.is_some_and(|last| last.version == event.version)
+            }
+            EventKind::Flag | EventKind::Shed => self.is_switched(event),
+            _ => false,
         }
-        let last = self.last_deploy();
-        last.is_some_and(|last| last.version == event.version)
+    }
+
+    fn is_switched(&self, event: &Event) -> bool {
+        let last = self.last(LOOK_BACK_FOR_SWITCH, |told| {
+            (told.kind, &told.what) == (event.kind, &event.what)
+        });
+        last.is_some_and(|last| {
+            let same = (&last.from, &last.to, &last.who, &last.why)
+                == (&event.from, &event.to, &event.who, &event.why);
+            same && event.at.abs_diff(last.at) < ONE_SWITCH_NS
+        })
     }
 
     /// The deploy that was written down last.
     pub(crate) fn last_deploy(&self) -> Option<Event> {
-        let is_deploy = |event: &Event| event.kind == EventKind::Deploy;
+        self.last(LOOK_BACK, |event| event.kind == EventKind::Deploy)
+    }
+
+    /// The same, of those that said a version.
+    pub(crate) fn last_version(&self) -> Option<Event> {
+        self.last(LOOK_BACK, |event| {
+            event.kind == EventKind::Deploy && event.version.is_some()
+        })
+    }
+
+    /// The last event of some kind, where it was written down not long ago.
+    fn last(&self, look_back: u64, is_meant: impl Fn(&Event) -> bool) -> Option<Event> {
         [self.0.clone(), self.before()].iter().find_map(|path| {
             let mut last = None;
             let length = std::fs::metadata(path).ok()?.len();
-            read_lines(path, length.saturating_sub(LOOK_BACK), |event| {
-                last = event.filter(&is_deploy).or(last.take());
+            read_lines(path, length.saturating_sub(look_back), |event| {
+                last = event.filter(&is_meant).or(last.take());
             })
             .ok()?;
             last
@@ -337,8 +355,9 @@ fn read_lines(path: &Path, from: u64, mut each: impl FnMut(Option<Event>)) -> io
     }
 }
 
-/// Writes an event down in a `state_dir`, for the process of the machine that sends. `false` for a
-/// deploy of the version that was deployed last: it was told already. The folder is not made here: it
+/// Writes an event down in a `state_dir`, for the process of the machine that sends. `false` for what
+/// was told already: a deploy of the version that was deployed last, or a switch of the last ten
+/// seconds. The folder is not made here: it
 /// is to belong to the user of the processes that share it, who make it.
 ///
 /// # Errors
@@ -387,6 +406,24 @@ mod tests {
         assert!(file.append(&Event::new(EventKind::Own, "x")).unwrap());
         assert_eq!(file.since(0).unwrap().len(), 5);
         assert_eq!(file.last_deploy().unwrap().version.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn what_several_processes_switch_at_once_is_one_event() {
+        let file = file("switches");
+        let switch = |from: &str, to: &str| Event::new(EventKind::Flag, "search").change(from, to);
+        assert!(file.append(&switch("on", "off")).unwrap());
+        assert!(!file.append(&switch("on", "off")).unwrap());
+        let other = Event::new(EventKind::Flag, "cart").change("on", "off");
+        assert!(file.append(&other).unwrap());
+        assert!(!file.append(&switch("on", "off")).unwrap());
+        // Forth, back and forth again are three.
+        assert!(file.append(&switch("off", "on")).unwrap());
+        assert!(file.append(&switch("on", "off")).unwrap());
+        let mut later = switch("on", "off");
+        later.at += ONE_SWITCH_NS;
+        assert!(file.append(&later).unwrap());
+        assert!(file.append(&later.who("erika")).unwrap());
     }
 
     #[test]

@@ -6,11 +6,11 @@
 //! number and in bytes.
 
 use super::config::{Configurable, Key};
-use super::state::kept::KeptFolder;
+use super::state::kept::{self, KeptFolder};
 use crate::clock;
 use crate::error::Error;
 use crate::profile::{ProfileData, RequestKind, State};
-use crate::render::{Details, mask};
+use crate::render::{self, Details, mask};
 use crate::request::Profile;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -156,6 +156,22 @@ pub struct Kept {
     pub reason: KeptFor,
     /// What it did. Shared: it never changes.
     pub profile: Arc<ProfileData>,
+}
+
+impl Kept {
+    /// The profile as hosts hold it, for bindings.
+    #[must_use]
+    pub fn to_profile(&self) -> Profile {
+        Profile::ready(ProfileData::clone(&self.profile))
+    }
+
+    /// The profile as JSON (see [`render::json`](mod@crate::render::json)) with one more object in it,
+    /// `kept`: why it was kept, and what a list of such requests shows. It is what `ioprofiler show --json`
+    /// prints.
+    #[must_use]
+    pub fn json(&self, details: Details) -> String {
+        kept::with_summary(self, &render::json(&self.profile, details))
+    }
 }
 
 /// How slow a request of a route must be to be kept, told to pages by the collector: so that a host

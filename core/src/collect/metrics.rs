@@ -331,9 +331,16 @@ impl Metrics {
                 state.new_deploy()
             }
             None => {
-                let known = self.deployed.as_ref().map(|(version, _)| version.clone());
-                events.retain(|event| is_news(event, known.as_deref()));
-                let is_deploy = |event: &&Event| event.kind == EventKind::Deploy;
+                let mut known = self.deployed.as_ref().map(|(version, _)| version.clone());
+                events.retain(|event| {
+                    let is_news = is_news(event, known.as_deref());
+                    if let (EventKind::Deploy, Some(version)) = (event.kind, &event.version) {
+                        known = Some(Arc::from(version.as_str()));
+                    }
+                    is_news
+                });
+                let is_deploy =
+                    |event: &&Event| event.kind == EventKind::Deploy && event.version.is_some();
                 events.iter().rev().find(is_deploy).cloned()
             }
         };
@@ -390,5 +397,6 @@ impl Metrics {
 
 /// Whether an event is new: a deploy of the version that was deployed last is not.
 fn is_news(event: &Event, deployed: Option<&str>) -> bool {
-    event.kind != EventKind::Deploy || event.version.as_deref() != deployed
+    let version = event.version.as_deref();
+    event.kind != EventKind::Deploy || version.is_none() || version != deployed
 }

@@ -36,6 +36,7 @@ pub mod own;
 mod report;
 mod spill;
 mod stuck;
+mod tell;
 mod work;
 
 use crate::clock::{self, Scale};
@@ -58,6 +59,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+pub use tell::Told;
 use work::Work;
 
 /// How often the thread looks.

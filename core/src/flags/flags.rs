@@ -23,9 +23,23 @@ impl Flags {
     }
 
     /// Replaces what decides, for requests that begin from now on; gives what it was, so that the
-    /// two can be [compared](Snapshot::changes).
+    /// two can be [compared](Snapshot::changes). What is switched by it is an event each, for all who
+    /// are sent events; the first flags of a profiler are none. Where several processes that share a
+    /// `state_dir` set the same, it is one event.
     pub fn set(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        self.profiler.flags.publish(Arc::new(snapshot))
+        self.set_by(snapshot, "", "")
+    }
+
+    /// As [`Flags::set`], by somebody and for a reason, which the events say; empty texts are none.
+    pub fn set_by(&self, snapshot: Snapshot, who: &str, why: &str) -> Arc<Snapshot> {
+        let is_switch = self.is_used();
+        let snapshot = Arc::new(snapshot);
+        let before = self.profiler.flags.publish(Arc::clone(&snapshot));
+        if is_switch {
+            let switched = || before.document().switched(snapshot.document());
+            self.profiler.tell_switched(switched, who, why);
+        }
+        before
     }
 
     /// Says that the source was looked at just now and had nothing newer: profiles show how old

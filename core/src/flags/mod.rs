@@ -66,6 +66,7 @@ mod request;
 mod snapshot;
 pub mod source;
 mod subject;
+mod switched;
 mod version;
 
 pub use bucket::{bucket_of, hash};

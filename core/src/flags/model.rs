@@ -115,6 +115,21 @@ impl FlagSpec {
         }
     }
 
+    /// What decides, but for `enabled`, and is other than in another form of it.
+    pub(crate) fn decides_otherwise_by(&self, other: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("users", self.users == other.users),
+            ("groups", self.groups == other.groups),
+            ("dark", self.dark == other.dark),
+            ("bucket_by", self.bucket_by == other.bucket_by),
+            ("salt", self.salt == other.salt),
+            ("priority", self.priority == other.priority),
+            ("broken", self.broken.is_some() == other.broken.is_some()),
+        ];
+        let others = keys.iter().filter(|(_, same)| !same);
+        others.map(|(key, _)| *key).collect()
+    }
+
     /// Where it stands in its file is no difference.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         // All of them by name, so that a new one cannot be forgotten.
@@ -194,6 +209,26 @@ impl Enabled {
 impl Default for Enabled {
     fn default() -> Self {
         Self::Shares(Vec::new())
+    }
+}
+
+/// For people: `off`, `10%`, `blue 10%, green 20%`.
+impl std::fmt::Display for Enabled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shares = match self {
+            Self::Off => return f.write_str("off"),
+            Self::All(variant) => return f.write_str(variant),
+            Self::Shares(shares) => shares.as_slice(),
+        };
+        match shares {
+            [] => f.write_str("0%"),
+            [(name, share)] if name == "on" => write!(f, "{share}%"),
+            [(name, share), rest @ ..] => {
+                write!(f, "{name} {share}%")?;
+                rest.iter()
+                    .try_for_each(|(name, share)| write!(f, ", {name} {share}%"))
+            }
+        }
     }
 }
 

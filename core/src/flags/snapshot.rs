@@ -165,25 +165,7 @@ impl Snapshot {
     /// What is different in a newer snapshot, by name.
     #[must_use]
     pub fn changes<'a>(&'a self, newer: &'a Self) -> Vec<Change<'a>> {
-        let (before, after) = (&self.document.flags, &newer.document.flags);
-        // Nearly all of them stand where they stood, and are what they were.
-        let same = before.iter().zip(after);
-        let same = same
-            .take_while(|(one, other)| one.name == other.name)
-            .count();
-        let pairs = before.iter().zip(after).take(same);
-        let mut changes: Vec<Change<'a>> = pairs
-            .map(|(before, after)| Change::of(Some(before), Some(after)))
-            .collect();
-        let rest = |flags: &'a [FlagSpec]| flags.iter().skip(same);
-        let mut gone: HashMap<&str, &FlagSpec> = rest(before)
-            .map(|flag| (flag.name.as_str(), flag))
-            .collect();
-        changes.extend(rest(after).map(|flag| Change::of(gone.remove(&*flag.name), Some(flag))));
-        changes.extend(gone.into_values().map(|flag| Change::of(Some(flag), None)));
-        changes.retain(Change::is_one);
-        changes.sort_unstable_by_key(|change| change.flag);
-        changes
+        Change::all(&self.document.flags, &newer.document.flags)
     }
 }
 
@@ -200,6 +182,28 @@ pub struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
+    /// What is different, by name.
+    pub(super) fn all(before: &'a [FlagSpec], after: &'a [FlagSpec]) -> Vec<Self> {
+        // Nearly all of them stand where they stood, and are what they were.
+        let same = before.iter().zip(after);
+        let same = same
+            .take_while(|(one, other)| one.name == other.name)
+            .count();
+        let pairs = before.iter().zip(after).take(same);
+        let mut changes: Vec<Self> = pairs
+            .map(|(before, after)| Self::of(Some(before), Some(after)))
+            .collect();
+        let rest = |flags: &'a [FlagSpec]| flags.iter().skip(same);
+        let mut gone: HashMap<&str, &FlagSpec> = rest(before)
+            .map(|flag| (flag.name.as_str(), flag))
+            .collect();
+        changes.extend(rest(after).map(|flag| Self::of(gone.remove(&*flag.name), Some(flag))));
+        changes.extend(gone.into_values().map(|flag| Self::of(Some(flag), None)));
+        changes.retain(Self::is_one);
+        changes.sort_unstable_by_key(|change| change.flag);
+        changes
+    }
+
     fn of(before: Option<&'a FlagSpec>, after: Option<&'a FlagSpec>) -> Self {
         Self {
             flag: before.or(after).map_or("", |flag| &flag.name),

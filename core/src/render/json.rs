@@ -1,6 +1,7 @@
 //! A profile as JSON: a documented, versioned format for programs.
 //!
-//! While `version` is 0 the format may change; from 1 on, fields are only added. All times are
+//! Version 1 is stable: fields are only added, so a reader passes over those that it does not know;
+//! what is there keeps its name, its type and its meaning, or `version` is 2. All times are
 //! integers, their unit is the end of their name: `_ns` nanoseconds, `_us` microseconds. Absent
 //! fields are left out, but for `null` in `totals.parallel`. The text is ASCII where it matters:
 //! `<`, `>`, `&`, U+2028 and U+2029 are written as `\u…`, so it may stand inside
@@ -10,7 +11,7 @@
 //!
 //! | field | is |
 //! | --- | --- |
-//! | `format`, `version` | `"ioprofiler.profile"`, `0` |
+//! | `format`, `version` | `"ioprofiler.profile"`, `1` |
 //! | `details` | `"full"` or `"fingerprint"`: whether `detail`, `path`, `query` and `error` are masked |
 //! | `id`, `parent_id` | the request's id; that of the request that detached this one |
 //! | `state` | `live`, `finished`, `aborted`, `abandoned` |
@@ -48,7 +49,7 @@ use crate::table::{Repeated, Row, Table, table};
 /// The format's name.
 pub const FORMAT: &str = "ioprofiler.profile";
 /// The format's version.
-pub const VERSION: u32 = 0;
+pub const VERSION: u32 = 1;
 
 /// The profile as JSON, in one line.
 ///
@@ -57,7 +58,7 @@ pub const VERSION: u32 = 0;
 /// use ioprofiler::render::{Details, json};
 ///
 /// let json = json(&ProfileData::default(), Details::Full);
-/// assert!(json.starts_with(r#"{"format":"ioprofiler.profile","version":0,"#));
+/// assert!(json.starts_with(r#"{"format":"ioprofiler.profile","version":1,"#));
 /// ```
 #[must_use]
 pub fn json(data: &ProfileData, details: Details) -> String {

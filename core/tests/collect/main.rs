@@ -6,6 +6,7 @@ mod own;
 mod processes;
 mod push;
 mod sums;
+mod switches;
 
 use ioprofiler::collect::series::{Distribution, Sample, Series, Value};
 use std::path::PathBuf;

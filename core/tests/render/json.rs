@@ -34,7 +34,7 @@ fn every_profile_can_be_read_back() {
     for (name, data) in profiles::all() {
         let value = read(&json(&data, Details::Full));
         assert_eq!(value["format"], "ioprofiler.profile", "{name}");
-        assert_eq!(value["version"], 0);
+        assert_eq!(value["version"], 1);
         assert_eq!(
             value["calls"].as_array().map(Vec::len),
             Some(data.spans.len())

@@ -228,8 +228,9 @@ final class Answer
             }
             $this->leaving();
             $this->finished = true;
-            if (isset($this->options['access_log']) && function_exists('fastcgi_finish_request')) {
-                // The client has its answer, and does not wait for the log.
+            $writes = array_intersect_key($this->options, ['access_log' => 1, 'config' => 1, 'config_file' => 1]);
+            if ($writes !== [] && function_exists('fastcgi_finish_request')) {
+                // The client has its answer, and does not wait for the log and what is sent.
                 fastcgi_finish_request();
             }
             $error = error_get_last();

@@ -32,6 +32,7 @@ final class Library
     public const ANSWER_NO = 1;
     public const ANSWER_FAILED = 2;
     public const ERR_NOT_SHOWN = 500;
+    public const DETAILS_FULL = 1;
 
     private FFI\CData $buffer;
 
@@ -206,6 +207,33 @@ final class Library
         $this->buffer[0] = "\0";
         $this->c->ioprof_may_inject(FFI::addr($answer), $this->buffer, self::ROOM);
         return FFI::string($this->buffer);
+    }
+
+    /**
+     * The name of a metric with its labels; empty where there can be none.
+     *
+     * @param array<string, string|int|float|bool> $labels
+     */
+    public function metricName(string $name, array $labels): string
+    {
+        if ($labels === []) {
+            return $name;
+        }
+        $all = $this->c->new('ioprof_attribute[' . count($labels) . ']');
+        $texts = [];
+        foreach ($labels as $label => $value) {
+            array_push($texts, (string) $label, is_bool($value) ? ($value ? 'true' : 'false') : (string) $value);
+        }
+        $kept = $this->fill($texts, static fn (int $at) => $at % 2 === 0 ? $all[$at >> 1]->name : $all[$at >> 1]->value);
+        return $this->text('ioprof_metric_name', $name, strlen($name), FFI::addr($all[0]), count($labels));
+    }
+
+    /** @return array{int, string, string} status, content type, body */
+    public function prometheus(int $profiler, string $accept): array
+    {
+        $about = $this->struct('ioprof_exposition');
+        $body = $this->text('ioprof_prometheus', $profiler, $accept, strlen($accept), FFI::addr($about));
+        return [$about->status, FFI::string($about->content_type, $about->content_type_length), $body];
     }
 
     /**

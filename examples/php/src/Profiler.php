@@ -15,7 +15,7 @@ final class Profiler
     /** What `start` takes besides the options of PHP's own: as `ioprof_options` has it. */
     private const TEXTS = [
         'build_id', 'gate', 'gate_parameter', 'note_format',
-        'access_log', 'access_log_format', 'access_log_time_zone', 'access_log_server_name',
+        'access_log', 'access_log_format', 'access_log_time_zone', 'access_log_server_name', 'config_file',
     ];
     private const NUMBERS = ['record', 'max_spans', 'max_detail_bytes', 'note_max_bytes', 'access_log_details'];
     private const WEB = 0;
@@ -39,6 +39,8 @@ final class Profiler
      * - `note_header`: the header that hands the notes to a server in front
      * - `access_log`, `access_log_format`, `access_log_time_zone`, `access_log_server_name`,
      *   `access_log_details`: a log that the library writes
+     * - `config_file` (TOML), or `config` (an array of the same shape): what is counted, kept and sent
+     *   where, as in every language; `metrics` (a bool): it is counted though nobody is sent anything
      * - `build_id`, `record`, `max_spans`, `max_detail_bytes`, `note_max_bytes`
      *
      * @param array<string, mixed> $options
@@ -65,6 +67,104 @@ final class Profiler
     public static function note(string $name, string|int|float|bool $value): void
     {
         self::request()->note($name, $value);
+    }
+
+    /**
+     * Adds to a counter of the application's own: `Profiler::count('registrations')`. Labels are names
+     * and their values: `['plan' => 'pro']`, eight at most. Counted where `metrics` is true, or the
+     * configuration sends or keeps something.
+     *
+     * @param array<string, string|int|float|bool> $labels
+     */
+    public static function count(string $name, int $by = 1, array $labels = []): void
+    {
+        if ($by >= 0) {
+            self::$current?->metric('ioprof_count', $name, $by, $labels);
+        }
+    }
+
+    /**
+     * Sets a gauge of the application's own. Of several processes the value that was set last counts.
+     *
+     * @param array<string, string|int|float|bool> $labels
+     */
+    public static function gauge(string $name, int|float $value, array $labels = []): void
+    {
+        self::$current?->metric('ioprof_gauge', $name, (float) $value, $labels);
+    }
+
+    /**
+     * Counts a duration, in seconds as `microtime(true)` has them, of something of the application's own.
+     *
+     * @param array<string, string|int|float|bool> $labels
+     */
+    public static function timing(string $name, int|float $seconds, array $labels = []): void
+    {
+        $nanoseconds = round($seconds * 1e9);
+        if ($nanoseconds >= 0 && $nanoseconds < PHP_INT_MAX) {
+            self::$current?->metric('ioprof_timing', $name, (int) $nanoseconds, $labels);
+        }
+    }
+
+    /** Says that something was done to the site, by whom and why: to every sink that takes events. */
+    public static function event(string $what, string $who = '', string $why = ''): void
+    {
+        self::$current?->tell('ioprof_event', $what, $who, $why);
+    }
+
+    /**
+     * A version of the application went live, by whom, and what is new in it. Told twice it is one
+     * event; where a program outside deploys, `ioprofiler deploy` is the better place.
+     */
+    public static function deploy(string $version, string $who = '', string $what = ''): void
+    {
+        self::$current?->tell('ioprof_deploy', $version, $who, $what);
+    }
+
+    /**
+     * Answers a scrape of Prometheus: status, Content-Type and body. The whole page is
+     * `Ioprofiler\Profiler::answerScrape();`. What all processes counted is there where the
+     * configuration has a `state_dir`; else what this one did.
+     */
+    public static function answerScrape(): void
+    {
+        [$status, $type, $body] = self::prometheus($_SERVER['HTTP_ACCEPT'] ?? '');
+        http_response_code($status);
+        header("Content-Type: $type");
+        echo $body;
+    }
+
+    /**
+     * What a scrape is answered with: OpenMetrics 1.0 where `$accept` wants that, else the text format.
+     *
+     * @return array{int, string, string} status, the value of Content-Type, body
+     */
+    public static function prometheus(string $accept = ''): array
+    {
+        return self::$current?->prometheus($accept) ?? [503, 'text/plain; charset=utf-8', "nothing is observed\n"];
+    }
+
+    /**
+     * Everything counted so far, as plain data: for tests. Of each version of the application
+     * `['version' => …, 'since' => …, 'at' => …, 'samples' => [['name' => …, 'labels' => …, …], …]]`,
+     * durations in nanoseconds.
+     *
+     * @return list<array<string, mixed>>
+     */
+    public static function series(): array
+    {
+        return self::$current?->series() ?? [];
+    }
+
+    /**
+     * The requests of this process that are kept, each a profile as plain data with `kept`, which says
+     * why: by route the slowest first, then those that failed.
+     *
+     * @return list<array<string, mixed>>
+     */
+    public static function kept(): array
+    {
+        return self::$current?->kept() ?? [];
     }
 
     /**
@@ -109,15 +209,18 @@ final class Profiler
      */
     private static function checked(array $options): array
     {
-        $own = array_intersect_key($options, ['may_look' => 1, 'note_header' => 1, 'note_format' => 1, 'access_log' => 1]);
+        $mine = ['may_look', 'note_header', 'note_format', 'access_log', 'config', 'config_file'];
+        $own = array_intersect_key($options, array_flip($mine));
         $rest = array_diff_key($options, ['may_look' => 1, 'note_header' => 1]);
         foreach ($rest as $key => $value) {
             $wanted = match (true) {
                 in_array($key, self::TEXTS, true) => is_string($value) ?: 'a string',
                 in_array($key, self::NUMBERS, true) => is_int($value) ?: 'a whole number',
+                $key === 'config' => is_array($value) ?: 'an array, shaped as the configuration file',
+                $key === 'metrics' => is_bool($value) ?: 'true or false',
                 $key === 'gate_secret_files' => is_array($value) && $value === array_filter($value, is_string(...))
                     ?: 'a list of files',
-                default => 'no such option; there are may_look, note_header, gate_secret_files, '
+                default => 'no such option; there are may_look, note_header, gate_secret_files, config, metrics, '
                     . implode(', ', [...self::TEXTS, ...self::NUMBERS]),
             };
             if ($wanted !== true) {
@@ -130,7 +233,25 @@ final class Profiler
         if (!preg_match('/^[A-Za-z0-9-]{1,64}$/', $own['note_header'] ?? 'none')) {
             throw new \InvalidArgumentException('note_header: it takes the name of a header');
         }
+        if (isset($rest['metrics'])) {
+            $rest['metrics'] = (int) $rest['metrics'];
+        }
+        if (isset($rest['config'])) {
+            $rest['config_json'] = self::json($rest['config']);
+            unset($rest['config']);
+        }
         return [$rest, $own];
+    }
+
+    /**
+     * PHP writes an empty table as it writes an empty list.
+     *
+     * @param array<string, mixed> $config
+     */
+    private static function json(array $config): string
+    {
+        $config = array_map(static fn ($table) => $table === [] ? new \stdClass() : $table, $config);
+        return json_encode((object) $config, JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES);
     }
 
     /** @param array<string, mixed> $server */

@@ -163,6 +163,72 @@ final class Request
         return $this->library?->text('ioprof_request_compact_note', $this->handle) ?? '';
     }
 
+    /**
+     * Counts for the profiler: `ioprof_count` and its like.
+     *
+     * @param array<string, string|int|float|bool> $labels
+     *
+     * @internal
+     */
+    public function metric(string $function, string $name, int|float $value, array $labels): void
+    {
+        if ($this->library !== null) {
+            $name = $this->library->metricName($name, $labels);
+            $this->library->c->$function($this->profiler, $name, strlen($name), $value);
+        }
+    }
+
+    /** @internal */
+    public function tell(string $function, string $first, string $second, string $third): void
+    {
+        $this->library?->c->$function(
+            $this->profiler,
+            $first,
+            strlen($first),
+            $second,
+            strlen($second),
+            $third,
+            strlen($third),
+        );
+    }
+
+    /**
+     * @return ?array{int, string, string}
+     *
+     * @internal
+     */
+    public function prometheus(string $accept): ?array
+    {
+        return $this->library?->prometheus($this->profiler, $accept);
+    }
+
+    /**
+     * @return list<array<string, mixed>>
+     *
+     * @internal
+     */
+    public function series(): array
+    {
+        return $this->plain('ioprof_profiler_series');
+    }
+
+    /**
+     * @return list<array<string, mixed>>
+     *
+     * @internal
+     */
+    public function kept(): array
+    {
+        return $this->plain('ioprof_profiler_kept_json', Library::DETAILS_FULL);
+    }
+
+    /** @return list<array<string, mixed>> */
+    private function plain(string $function, int ...$arguments): array
+    {
+        $json = $this->library?->text($function, $this->profiler, ...$arguments) ?? '[]';
+        return json_decode($json, true, flags: JSON_THROW_ON_ERROR | JSON_INVALID_UTF8_SUBSTITUTE);
+    }
+
     /** @internal */
     public function hook(string $library, ?string $hint): void
     {

@@ -96,21 +96,6 @@ pub(super) fn variants<'a>(forms: &[&'a FlagSpec]) -> Vec<&'a str> {
     names
 }
 
-/// For people: `10%`, `blue 10%, green 20%`.
-pub(super) fn in_words(enabled: &Enabled) -> String {
-    match enabled {
-        Enabled::Shares(shares)
-            if shares.len() > 1 || shares.iter().any(|(name, _)| name != "on") =>
-        {
-            let parts = shares
-                .iter()
-                .map(|(name, share)| format!("{name} {share}%"));
-            parts.collect::<Vec<_>>().join(", ")
-        }
-        other => Wanted::of(other),
-    }
-}
-
 /// The file's text with the change in it.
 pub(super) fn apply(path: &Path, text: &str, change: &Change) -> Result<String, Wrong> {
     let is_json = match path.extension().and_then(|extension| extension.to_str()) {
@@ -152,29 +137,19 @@ pub(super) fn effects(before: &Loaded, after: &Loaded) -> Vec<String> {
     let mut lines = Vec::new();
     for flag in flags {
         let Some(old) = before.flag(&flag.name) else {
-            lines.push(format!(
-                "new      {}: {}",
-                flag.name,
-                in_words(&flag.enabled)
-            ));
+            lines.push(format!("new      {}: {}", flag.name, flag.enabled));
             continue;
         };
         let name = note::one_line(&flag.name);
         match (off_because(old, old_shed), off_because(flag, new_shed)) {
             (None, Some(why)) => {
-                lines.push(format!(
-                    "goes off {name} ({why}; was {})",
-                    in_words(&old.enabled)
-                ));
+                lines.push(format!("goes off {name} ({why}; was {})", old.enabled));
             }
             (Some(why), None) => {
-                lines.push(format!(
-                    "comes on {name}: {} (was {why})",
-                    in_words(&flag.enabled)
-                ));
+                lines.push(format!("comes on {name}: {} (was {why})", flag.enabled));
             }
             (None, None) if old.enabled != flag.enabled => {
-                let (old, new) = (in_words(&old.enabled), in_words(&flag.enabled));
+                let (old, new) = (&old.enabled, &flag.enabled);
                 lines.push(format!("changes  {name}: {new} (was {old})"));
             }
             (Some(old), Some(new)) if old != new => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use ioprofiler::flags::file::{Content, MAX_FILE};
 use ioprofiler::flags::{Enabled, FlagSpec, Shed};
 
-use super::change::{Change, Wanted, apply, effects, in_words, variants};
+use super::change::{Change, Wanted, apply, effects, variants};
 use super::files::{Files, Loaded, quoted};
 use super::given::Given;
 use super::write::{Turn, replace};
@@ -317,7 +317,7 @@ fn clear(before: &Loaded, name: &str) -> Result<Plan, Wrong> {
     let below = without_last(before);
     let flag = before.flag(name);
     let outcome = |flag: Option<&FlagSpec>| {
-        let is = flag.map_or_else(|| "gone".to_owned(), |flag| in_words(&flag.enabled));
+        let is = flag.map_or_else(|| "gone".to_owned(), |flag| flag.enabled.to_string());
         format!("{name} is {is}, as the files before the last one say")
     };
     let Some(flag) = flag.filter(|flag| enabled_in(flag, last).is_some()) else {

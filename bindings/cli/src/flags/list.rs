@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use ioprofiler::flags::{Enabled, FlagSpec, Shed};
 use serde_json::json;
 
-use super::change::in_words;
 use super::files::{Files, Loaded};
 use super::given::Given;
 use super::{note, remark};
@@ -48,7 +47,7 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
 }
 
 fn row(flag: &FlagSpec, shed: Option<&Shed>, loaded: &Loaded) -> Row {
-    let enabled = in_words(&flag.enabled);
+    let enabled = flag.enabled.to_string();
     let is_shed = flag
         .priority
         .zip(shed)

@@ -1,4 +1,4 @@
-//! `ioprofiler top`, `slow`, `show`, `events`, `status`, `series`, `deploy`: what the processes of a
+//! `ioprofiler top`, `slow`, `show`, `events`, `status`, `series`, `metrics`, `deploy`: what the processes of a
 //! `state_dir` are doing and did, and what was done to them.
 //!
 //! Nothing here asks a process: it reads what they wrote, so it works as well when they hang.
@@ -7,6 +7,7 @@ mod condition;
 mod deploy;
 mod events;
 mod folder;
+mod metrics;
 mod rows;
 mod screen;
 mod series;
@@ -25,8 +26,8 @@ use crate::options::{Next, Options, Wrong, unknown};
 use folder::Folder;
 
 /// Each of these is an area without deeds.
-pub(crate) const WORDS: [&str; 7] = [
-    "top", "slow", "show", "events", "status", "series", "deploy",
+pub(crate) const WORDS: [&str; 8] = [
+    "top", "slow", "show", "events", "status", "series", "metrics", "deploy",
 ];
 
 pub(crate) fn run(word: &str, options: &mut Options) -> Result<Done, Wrong> {
@@ -37,6 +38,7 @@ pub(crate) fn run(word: &str, options: &mut Options) -> Result<Done, Wrong> {
         "events" => events::run(options),
         "status" => status::run(options),
         "series" => series::run(options),
+        "metrics" => metrics::run(options),
         _ => deploy::run(options),
     }
 }

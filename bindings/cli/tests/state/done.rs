@@ -117,8 +117,8 @@ fn each_change_of_a_flag_is_an_event_once() {
             "flag new_search: off → 5%, by ann",
             "flag cart: on → blue 10%, green 20%, by ann",
             "shed: 8 → none, by ann",
-            "flag new_search: 5% → 10%, by ann",
             "flag cart: blue 10%, green 20% → on, by ann",
+            "flag new_search: 5% → 10%, by ann",
         ]
     );
     let text = folder.out("events");

@@ -77,8 +77,8 @@ fn one_is_shown_by_its_id_or_the_first_letters_of_it() {
     assert_eq!(folder.out("show 4bf92f3577b34da6"), text);
     let json = folder.json("show 77a1");
     assert_eq!(
-        (&json["format"], &json["kept"]["id"]),
-        (&"ioprofiler.profile".into(), &"77a1e2c3".into())
+        (&json["format"], &json["version"], &json["kept"]["id"]),
+        (&"ioprofiler.profile".into(), &1.into(), &"77a1e2c3".into())
     );
 
     let output = folder.run("show 4bf92f35");

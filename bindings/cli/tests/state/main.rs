@@ -8,6 +8,7 @@ mod kept;
 mod many;
 mod screen;
 mod status;
+mod tell;
 mod terminal;
 mod top;
 mod worker;
@@ -28,8 +29,7 @@ impl Folder {
         let path = std::env::temp_dir().join(name);
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
-        let flags =
-            "[flags.new_search]\nenabled = 10\npriority = 8\n\n[flags.cart]\nenabled = \"on\"\n";
+        let flags = "[flags.new_search]\nenabled = 10\npriority = 8\n\n[flags.cart]\nenabled = \"on\"\nvariants = { blue = 1, green = 2 }\n";
         std::fs::write(path.join("state.toml"), flags).unwrap();
         Self(path)
     }

@@ -6,13 +6,14 @@ use std::os::unix::process::CommandExt as _;
 use super::worker::Worker;
 use super::*;
 
-const WORDS: [&[&str]; 7] = [
+const WORDS: [&[&str]; 8] = [
     &["top"],
     &["slow"],
     &["show", "4bf92f35"],
     &["events"],
     &["status"],
     &["series"],
+    &["metrics"],
     &["deploy", "--version", "8c1f"],
 ];
 

@@ -42,7 +42,7 @@ impl KeptFolder {
     /// Keeps a request. Where it cannot be written it is kept in memory only.
     pub(crate) fn keep(&self, kept: &Kept, details: Details) {
         let data = &*kept.profile;
-        let json = Summary::write(kept, &render::json(data, details));
+        let json = kept.json(details);
         let _ = state_dir::write(&self.path(&data.id, "json"), json.as_bytes());
         // What is kept is masked already, so this shows no more than that.
         let text = render::text(data);
@@ -114,47 +114,43 @@ pub struct KeptRequest {
     pub pid: u32,
 }
 
-/// A profile's JSON with a summary before it, in one object.
-struct Summary;
-
 /// What such a file begins with; the summary follows.
 const BEGIN: &str = "{\"kept\":";
 
-impl Summary {
-    fn write(kept: &Kept, json: &str) -> String {
-        let ProfileData {
-            id,
-            facts,
-            host,
-            pid,
-            ..
-        } = &*kept.profile;
-        let data = &*kept.profile;
-        let calls: u64 = data.totals.iter().map(|total| total.calls).sum();
-        let summary = serde_json::json!({
-            "id": id,
-            "reason": kept.reason.as_str(),
-            "kind": facts.kind.as_str(),
-            "method": facts.method,
-            "route": facts.route_label(),
-            "status": facts.status,
-            "started_at": data.started_at,
-            "page_ns": data.page_ns,
-            "calls": calls,
-            "host": host,
-            "pid": pid,
-        });
-        // The profile's own object goes on behind it.
-        let rest = json.strip_prefix('{').unwrap_or("}");
-        format!("{BEGIN}{summary},{rest}")
-    }
+/// A profile's JSON with a summary before it, in one object.
+pub(crate) fn with_summary(kept: &Kept, json: &str) -> String {
+    let ProfileData {
+        id,
+        facts,
+        host,
+        pid,
+        ..
+    } = &*kept.profile;
+    let data = &*kept.profile;
+    let calls: u64 = data.totals.iter().map(|total| total.calls).sum();
+    let summary = serde_json::json!({
+        "id": id,
+        "reason": kept.reason.as_str(),
+        "kind": facts.kind.as_str(),
+        "method": facts.method,
+        "route": facts.route_label(),
+        "status": facts.status,
+        "started_at": data.started_at,
+        "page_ns": data.page_ns,
+        "calls": calls,
+        "host": host,
+        "pid": pid,
+    });
+    // The profile's own object goes on behind it.
+    let rest = json.strip_prefix('{').unwrap_or("}");
+    format!("{BEGIN}{summary},{rest}")
+}
 
-    /// Reads no more than the summary: of a thousand profiles the calls would be much.
-    fn read(text: &[u8]) -> Option<KeptRequest> {
-        let text = text.strip_prefix(BEGIN.as_bytes())?;
-        let mut values = serde_json::Deserializer::from_slice(text).into_iter();
-        values.next()?.ok()
-    }
+/// Reads no more than the summary: of a thousand profiles the calls would be much.
+fn summary(text: &[u8]) -> Option<KeptRequest> {
+    let text = text.strip_prefix(BEGIN.as_bytes())?;
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+    values.next()?.ok()
 }
 
 /// The requests that the processes of a `state_dir` keep, the slowest first.
@@ -175,7 +171,7 @@ pub fn kept_requests(state_dir: &Path) -> io::Result<Found<KeptRequest>> {
             }
         }
         let text = head(&path, MAX_SUMMARY);
-        match File::of(text.and_then(|text| Summary::read(&text)), &path) {
+        match File::of(text.and_then(|text| summary(&text)), &path) {
             File::Read(summary) => kept.all.push(summary),
             File::Gone => {}
             File::Wrong => kept.passed_over += 1,

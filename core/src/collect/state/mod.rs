@@ -135,14 +135,7 @@ impl State {
     pub(super) fn next_events(&mut self) -> Vec<Event> {
         let folder = &self.folder;
         let place = self.sent.get_or_insert_with(|| folder.sent_events());
-        let before = *place;
-        let mut events = self.events.next(place);
-        if *place != before {
-            let _ = folder.keep_sent_events(*place);
-        }
-        let oldest = clock::wall().saturating_sub(OLD_NEWS_NS);
-        events.retain(|event| event.at >= oldest);
-        events
+        next_events(folder, &self.events, place)
     }
 
     /// The last deploy, where one may have been written down since it was last asked for.
@@ -152,6 +145,22 @@ impl State {
             return None;
         }
         self.seen = end;
-        self.events.last_deploy()
+        self.events.last_version()
     }
+}
+
+/// Events that were written down behind a place, which is moved and kept; those that are no old news.
+pub(crate) fn next_events(
+    folder: &SeriesFolder,
+    events: &EventFile,
+    place: &mut Place,
+) -> Vec<Event> {
+    let before = *place;
+    let mut events = events.next(place);
+    if *place != before {
+        let _ = folder.keep_sent_events(*place);
+    }
+    let oldest = clock::wall().saturating_sub(OLD_NEWS_NS);
+    events.retain(|event| event.at >= oldest);
+    events
 }

@@ -21,6 +21,7 @@ mod names;
 mod write;
 
 use crate::collect::config::{Configurable, Key};
+use crate::collect::series::Series;
 use crate::error::Error;
 use crate::flags::file::{did_you_mean, shown};
 use crate::fork;
@@ -104,6 +105,22 @@ pub struct Exposition {
 }
 
 impl Exposition {
+    /// Of series that were read elsewhere: those of a `state_dir`, see
+    /// [`merged_series`](crate::collect::state::merged_series). In OpenMetrics 1.0 where `accept`, as the
+    /// header of a request, wants that; else in the text format 0.0.4.
+    #[must_use]
+    pub fn of(series: &[Series], accept: &str) -> Self {
+        Self::in_format(&Families::of(series, None, &[]), Format::of(accept))
+    }
+
+    fn in_format(families: &Families, format: Format) -> Self {
+        Self {
+            status: 200,
+            content_type: format.content_type(),
+            body: write::body(families, format),
+        }
+    }
+
     fn not_now(why: &str) -> Self {
         Self {
             status: 503,
@@ -203,11 +220,7 @@ impl Shared {
             .as_ref()
             .map_or(&[][..], |prometheus| &prometheus.leave_out);
         let families = Families::of(&series, self.worker().as_deref(), left_out);
-        Exposition {
-            status: 200,
-            content_type: format.content_type(),
-            body: write::body(&families, format),
-        }
+        Exposition::in_format(&families, format)
     }
 }
 
