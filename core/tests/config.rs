@@ -1,6 +1,11 @@
 //! The configuration file, seen from outside: what is wrong in one is said with its place, its key
 //! and what is allowed, when the profiler is made.
-#![cfg(all(feature = "graphite", feature = "prometheus"))]
+#![cfg(all(
+    feature = "graphite",
+    feature = "statsd",
+    feature = "ganglia",
+    feature = "prometheus"
+))]
 
 use ioprofiler::Profiler;
 use std::path::PathBuf;
@@ -35,7 +40,11 @@ impl Drop for File {
 const DURATION: &str = r#""500ms", "10s", "15m", "2h", "1d" or a number of seconds"#;
 const KEYS: &str = "metrics, stuck_after, worker, state_dir and [keep], [graphite], [statsd], \
                     [ganglia], [prometheus], [otlp], [webhook]";
-const GRAPHITE: &str = "[graphite] has address, udp, prefix, interval, tags, buckets";
+const GRAPHITE: &str = if cfg!(feature = "http") {
+    "[graphite] has address, udp, prefix, interval, tags, buckets, calls_by_route, events, headers, ca_file"
+} else {
+    "[graphite] has address, udp, prefix, interval, tags, buckets, calls_by_route"
+};
 const KEEP: &str = "[keep] has slowest, errors, during, max_bytes, details";
 
 /// A file that is wrong, and what is said of it: lines, each without `FILE:` before it.
@@ -224,6 +233,99 @@ const TABLES: &[Case] = &[
     ),
 ];
 
+/// Of the sinks that have more to say.
+const SINKS: &[Case] = &[
+    (
+        "[statsd]\nadress = \"127.0.0.1:8125\"",
+        "2:1: statsd.adress: unknown; did you mean `address`? [statsd] has address, dialect, prefix, \
+         interval, timings, samples, buckets, calls_by_route, max_datagram, tags",
+    ),
+    (
+        "[statsd]\naddress = \"localhost:8125\"\ndialect = \"datadog\"",
+        "3:11: statsd.dialect: \"datadog\" is not one of \"etsy\", \"dogstatsd\"",
+    ),
+    (
+        "[statsd]\naddress = \"localhost:8125\"\nsamples = 5",
+        "3:11: statsd.samples: 5 is not between 10 and 1000",
+    ),
+    (
+        "[statsd]\naddress = \"localhost:8125\"\ntags = { env = \"production\" }",
+        "3:8: statsd.tags: only the dialect \"dogstatsd\" has tags",
+    ),
+    (
+        "[statsd]\naddress = \"localhost:8125\"\ntags = [\"env:production\"]",
+        "3:8: statsd.tags: a list, where names with texts, as in { NAME = \"text\" }, is wanted",
+    ),
+    (
+        "[statsd]\naddress = \"localhost:8125\"\ntags = { env = 1 }",
+        "3:8: statsd.tags: env is a number, where a text in quotes is wanted",
+    ),
+    (
+        "[ganglia]\naddress = \"239.2.11.71\"",
+        "2:11: ganglia.address: \"239.2.11.71\" is no HOST:PORT, as in \"239.2.11.71:8649\"",
+    ),
+    (
+        "[ganglia]\naddress = \"239.2.11.71:8649\"\nttl = 0",
+        "3:7: ganglia.ttl: 0 is not between 1 and 255",
+    ),
+    (
+        "[ganglia]\naddress = \"239.2.11.71:8649\"\nttl = 256",
+        "3:7: ganglia.ttl: 256 is not a whole number from 0 on",
+    ),
+    (
+        "[ganglia]\naddress = \"239.2.11.71:8649\"\ninterface = \"eth0\"",
+        "3:13: ganglia.interface: \"eth0\" is no address of IPv4, as in \"10.1.2.3\"",
+    ),
+    (
+        "[ganglia]\naddress = \"239.2.11.71:8649\"\nspoof = \"web0022\"",
+        "3:9: ganglia.spoof: \"web0022\" is no ADDRESS:NAME of a machine, as in \"10.1.2.3:web0022\"",
+    ),
+];
+
+/// Of those that send by HTTP.
+const HTTP: &[Case] = if cfg!(all(feature = "otlp", feature = "webhook")) {
+    &[
+        (
+            "[otlp]\nservice_name = \"shop\"",
+            "1:1: otlp.url: no URL; wanted is http://HOST[:PORT][/PATH], or the same with https",
+        ),
+        (
+            "[otlp]\nurl = \"collector:4318\"",
+            "2:7: otlp.url: no URL; wanted is http://HOST[:PORT][/PATH], or the same with https",
+        ),
+        (
+            "[otlp]\nurl = \"http://c:4318\"\nresource = { \"service.name\" = \"shop\" }",
+            "3:12: otlp.resource: \"service.name\" is not for you to set (others are: host.name, \
+             process.pid, service.instance.id, service.name, service.version; service.name is the option \
+             service_name)",
+        ),
+        (
+            "[otlp]\nurl = \"http://c:4318\"\nmetrics = false\ntraces = false\nlogs = false",
+            "3:11: otlp.metrics: is off, as are traces and logs, so there is nothing to send",
+        ),
+        (
+            "[otlp]\nurl = \"http://c:4318\"\nheaders = { \"Content-Type\" = \"text/plain\" }",
+            "3:11: otlp.headers: \"Content-Type\" is not for you to set",
+        ),
+        (
+            "[webhook]\nurl = \"http://chat/\"\non = [\"deplo\"]",
+            "3:6: webhook.on: there is no \"deplo\"; did you mean `deploy`? allowed are: deploy, flag, \
+             shed, own, stuck, flags, sink, queue, log, limit, misuse, panic, gate",
+        ),
+        (
+            "[[webhook]]\nurl = \"http://chat/\"\n[[webhook]]\nurl = \"http://mail/\"\nat_most = 0",
+            "5:11: webhook.at_most: 0 is not between 1 and 600",
+        ),
+        (
+            "[webhook]\nurl = \"http://chat/\"\ntemplate = \"{{text}}\"",
+            "3:12: webhook.template: makes no JSON (expected value at line 1 column 1); a name such as \
+             {{text}} stands in a string, as in {\"text\": \"{{text}}\"}",
+        ),
+    ]
+} else {
+    &[]
+};
+
 /// What is no TOML. Values are not said: they may be secrets.
 const SLIPS: &[Case] = &[
     (
@@ -287,7 +389,7 @@ const SLIPS: &[Case] = &[
 
 #[test]
 fn what_is_wrong_is_said_with_its_place_and_what_is_allowed() {
-    for (text, said) in [GENERAL, TABLES, SLIPS].concat() {
+    for (text, said) in [GENERAL, TABLES, SINKS, HTTP, SLIPS].concat() {
         let expected: Vec<String> = said
             .lines()
             .map(|line| {
@@ -299,6 +401,31 @@ fn what_is_wrong_is_said_with_its_place_and_what_is_allowed() {
         let file = File::new("wrong", text.as_bytes());
         assert_eq!(file.said(false), expected.join("\n"), "{text}");
     }
+}
+
+#[test]
+fn a_text_is_read_as_a_file_is_and_an_object_too() {
+    let said = |builder: ioprofiler::ProfilerBuilder| builder.build().unwrap_err().to_string();
+    let text = "[keep]\nslowest = 101\n[graphite]\nadress = \"c:1\"\n";
+    let expected = format!(
+        "config:2:11: keep.slowest: 101 is more than 100\n\
+         config:4:1: graphite.adress: unknown; did you mean `address`? {GRAPHITE}"
+    );
+    assert_eq!(said(Profiler::builder().config_text(text)), expected);
+    let json = r#"{"keep": {"slowest": 101}, "graphite": {"adress": "c:1"}, "worker": null}"#;
+    let mut expected: Vec<String> = expected
+        .lines()
+        .map(|line| format!("config: {}", line.split_once(": ").unwrap().1))
+        .collect();
+    let mut said_of_json: Vec<String> = said(Profiler::builder().config_json(json))
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    expected.sort();
+    said_of_json.sort();
+    assert_eq!(said_of_json, expected);
+    let json = r#"{"statsd": {"address": "127.0.0.1:8125", "interval": 1}}"#;
+    assert!(Profiler::builder().config_json(json).build().is_ok());
 }
 
 #[test]
@@ -320,10 +447,7 @@ fn a_sink_that_this_program_lacks_says_so() {
             "FILE:2:1: {sink}.no_such_key: unknown; [{sink}] has "
         ));
         assert!(said == built_without || built_with, "{said}");
-        assert!(
-            built_with || !["graphite", "prometheus"].contains(&sink),
-            "{said}"
-        );
+        assert!(built_with || ["otlp", "webhook"].contains(&sink), "{said}");
     }
 }
 

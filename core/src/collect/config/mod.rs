@@ -36,6 +36,7 @@
 //! [`Error::of`]`("graphite.address", why)`, from which the place in the file is found. A sink that
 //! may stand in a file several times, as `[[webhook]]`, says `const SEVERAL: bool = true`.
 
+mod json;
 mod read;
 mod setting;
 mod slip;
@@ -44,8 +45,9 @@ use super::kept::Keep;
 use super::sink::destination::{Destination, SinkConfig};
 #[cfg(feature = "prometheus")]
 use super::sink::prometheus::Prometheus;
+use crate::error::Error;
 use crate::profiler::ProfilerBuilder;
-use read::{Reader, read_file};
+use read::{Reader, read_file, read_text};
 pub(crate) use setting::{Setting, Taken};
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +103,14 @@ fn tables() -> Vec<Table> {
         },
         #[cfg(feature = "graphite")]
         sink::<super::sink::graphite::Graphite>(),
+        #[cfg(feature = "statsd")]
+        sink::<super::sink::statsd::Statsd>(),
+        #[cfg(feature = "ganglia")]
+        sink::<super::sink::ganglia::Ganglia>(),
+        #[cfg(feature = "otlp")]
+        sink::<super::sink::otlp::Otlp>(),
+        #[cfg(feature = "webhook")]
+        sink::<super::sink::webhook::Webhook>(),
         #[cfg(feature = "prometheus")]
         Table {
             name: Prometheus::NAME,
@@ -210,18 +220,80 @@ impl ProfilerBuilder {
     /// ```
     #[must_use]
     pub fn config_file(mut self, path: impl AsRef<Path>) -> Self {
-        if let Err(wrong) = read_file(&mut self, path.as_ref()) {
+        let read = read_file(&mut self, path.as_ref());
+        self.with_config(read)
+    }
+
+    /// The same as [`config_file`](Self::config_file) of a text: for hosts that keep their configuration
+    /// elsewhere. What is wrong is said of `config`, with line and column.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ioprofiler::Error> {
+    /// use ioprofiler::Profiler;
+    /// let profiler = Profiler::builder()
+    ///     .config_text("metrics = true\n[keep]\nslowest = 3\n")
+    ///     .build()?;
+    /// # drop(profiler);
+    /// let error = Profiler::builder().config_text("[keep]\nslowset = 3").build().unwrap_err();
+    /// assert!(error.to_string().starts_with(
+    ///     "config:2:1: keep.slowset: unknown; did you mean `slowest`?"
+    /// ));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn config_text(mut self, toml: &str) -> Self {
+        let read = read_text(&mut self, "config".to_owned(), toml, true);
+        self.with_config(read)
+    }
+
+    /// The same as [`config_text`](Self::config_text) of an object in JSON, tables of the file being
+    /// objects in it: for languages that have the configuration as such. `null` is what is not said.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ioprofiler::Error> {
+    /// use ioprofiler::Profiler;
+    /// let profiler = Profiler::builder()
+    ///     .config_json(r#"{"keep": {"slowest": 3}, "metrics": true}"#)
+    ///     .build()?;
+    /// # drop(profiler);
+    /// let error = Profiler::builder().config_json(r#"{"keep": {"slowset": 3}}"#).build().unwrap_err();
+    /// assert!(error.to_string().starts_with("config: keep.slowset: unknown; did you mean `slowest`?"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn config_json(mut self, json: &str) -> Self {
+        let read = json::to_toml(json)
+            .map_err(|why| Error::new(format!("config: {why}")))
+            .and_then(|toml| read_text(&mut self, "config".to_owned(), &toml, false));
+        self.with_config(read)
+    }
+
+    /// The first thing that is wrong is kept for [`build`](Self::build) to say.
+    fn with_config(mut self, read: Result<(), Error>) -> Self {
+        if let Err(wrong) = read {
             self.metrics.config_error.get_or_insert(wrong);
         }
         self
     }
 }
 
-#[cfg(all(test, feature = "graphite", feature = "prometheus"))]
+#[cfg(all(
+    test,
+    feature = "graphite",
+    feature = "statsd",
+    feature = "ganglia",
+    feature = "prometheus",
+    feature = "otlp",
+    feature = "webhook"
+))]
 mod tests {
     use super::*;
     use crate::render::Details;
-    use crate::sinks::Graphite;
+    use crate::sinks::{
+        Ganglia, Graphite, Otlp, Prometheus, Statsd, StatsdDialect, StatsdTimings, Webhook,
+    };
     use std::time::Duration;
 
     fn read(text: &str) -> ProfilerBuilder {
@@ -258,9 +330,59 @@ mod tests {
             interval = "10s"
             tags = true
             buckets = false
+            calls_by_route = false
+            events = "http://graphite.example.com/"
+            headers = { Authorization = "Basic abc" }
+
+            [statsd]
+            address = "127.0.0.1:8125"
+            dialect = "dogstatsd"
+            prefix = "shop"
+            interval = 5
+            timings = "gauges"
+            samples = 20
+            buckets = false
+            calls_by_route = true
+            max_datagram = 8192
+            tags = { env = "production" }
+
+            [ganglia]
+            address = "239.2.11.71:8649"
+            prefix = "shop"
+            interval = "15s"
+            buckets = true
+            calls_by_route = true
+            interface = "10.0.0.7"
+            ttl = 3
+            spoof = "10.1.2.3:web0022"
 
             [prometheus]
             leave_out = ["route", "method"]
+
+            [otlp]
+            url = "http://collector.example.com:4318"
+            service_name = "shop"
+            interval = "30s"
+            json = true
+            gzip = false
+            delta = true
+            exponential = true
+            metrics = true
+            traces = false
+            logs = false
+            [otlp.resource]
+            "deployment.environment.name" = "production"
+            [otlp.headers]
+            X-Key = "abc"
+
+            [[webhook]]
+            url = "http://chat.example.com/hooks/xyz"
+            [[webhook]]
+            url = "http://gateway.example.com/mail"
+            on = ["shed", "stuck"]
+            template = '{"body": "{{text}}"}'
+            at_most = 3
+            headers = { Authorization = "Bearer 123" }
             "#,
         );
         let keep = Keep::default()
@@ -274,33 +396,126 @@ mod tests {
             .prefix("shop.web")
             .interval(Duration::from_secs(10))
             .tags(true)
-            .buckets(false);
+            .buckets(false)
+            .calls_by_route(false)
+            .events("http://graphite.example.com/")
+            .header("Authorization", "Basic abc");
+        let statsd = Statsd::to("127.0.0.1:8125")
+            .dialect(StatsdDialect::Dogstatsd)
+            .prefix("shop")
+            .interval(Duration::from_secs(5))
+            .timings(StatsdTimings::Gauges)
+            .samples(20)
+            .buckets(false)
+            .calls_by_route(true)
+            .max_datagram(8_192)
+            .tag("env", "production");
+        let ganglia = Ganglia::to("239.2.11.71:8649")
+            .prefix("shop")
+            .interval(Duration::from_secs(15))
+            .buckets(true)
+            .calls_by_route(true)
+            .interface([10, 0, 0, 7].into())
+            .ttl(3)
+            .spoof("10.1.2.3", "web0022");
+        let otlp = Otlp::to("http://collector.example.com:4318")
+            .service_name("shop")
+            .interval(Duration::from_secs(30))
+            .json(true)
+            .gzip(false)
+            .delta(true)
+            .exponential(true)
+            .traces(false)
+            .logs(false)
+            .resource("deployment.environment.name", "production")
+            .header("X-Key", "abc");
+        let mail = Webhook::to("http://gateway.example.com/mail")
+            .on(["shed", "stuck"])
+            .template(r#"{"body": "{{text}}"}"#)
+            .at_most(3)
+            .header("Authorization", "Bearer 123");
         let code = ProfilerBuilder::default()
             .metrics(true)
             .stuck_after(Duration::from_secs(7))
             .worker("web-1")
             .state_dir("/var/lib/shop")
             .keep(keep)
+            .send_to(ganglia)
             .send_to(graphite)
+            .send_to(otlp)
+            .send_to(statsd)
+            .send_to(Webhook::to("http://chat.example.com/hooks/xyz"))
+            .send_to(mail)
             .prometheus(Prometheus::default().leave_out(["route", "method"]));
-        assert!(file.metrics.places[&0].ends_with(".toml:14:13"));
+        assert!(file.metrics.places[&1].ends_with(".toml:14:13"));
         file.metrics.places.clear();
         let shown =
             |builder: &ProfilerBuilder| format!("{:?} {:?}", builder.metrics, builder.flag_files);
         assert_eq!(shown(&file), shown(&code));
     }
 
+    const EXAMPLE: &str = include_str!("../../../../examples/monitoring/ioprofiler.toml");
+
     #[test]
     fn the_example_says_what_is_usual() {
-        let mut file = read(include_str!(
-            "../../../../examples/monitoring/ioprofiler.toml"
-        ));
+        let mut file = read(EXAMPLE);
         file.metrics.places.clear();
         let code = ProfilerBuilder::default()
             .keep(Keep::default())
             .prometheus(Prometheus::default())
             .send_to(Graphite::to("carbon.example.com:2003"));
         assert_eq!(format!("{:?}", file.metrics), format!("{:?}", code.metrics));
+    }
+
+    #[test]
+    fn what_the_example_has_in_comments_is_usual_too_and_all_that_there_is() {
+        // A line that is a sentence has a space after the sign.
+        let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+            Some(key) if !key.starts_with(' ') => key,
+            _ => line,
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let mut file = read(&text);
+        assert!(file.metrics.config_error.is_none(), "{file:?}");
+        file.metrics.places.clear();
+        let code = ProfilerBuilder::default()
+            .metrics(true)
+            .worker("web-1")
+            .keep(Keep::default())
+            .prometheus(Prometheus::default())
+            .send_to(Ganglia::to("239.2.11.71:8649"))
+            .send_to(Graphite::to("carbon.example.com:2003"))
+            .send_to(Otlp::to("http://collector.example.com:4318"))
+            .send_to(Statsd::to("127.0.0.1:8125"))
+            .send_to(Webhook::to("http://chat.example.com/hooks/xyz"));
+        assert_eq!(format!("{:?}", file.metrics), format!("{:?}", code.metrics));
+        let (tree, _) = DeTable::parse_recoverable(&text);
+        for table in tables() {
+            let said = tree.get_ref().get(table.name).unwrap().get_ref();
+            let said = match said {
+                toml::de::DeValue::Array(list) => list[0].get_ref(),
+                other => other,
+            };
+            let said = said.as_table().unwrap();
+            // What has no default cannot be shown.
+            let optional = [
+                "interface",
+                "spoof",
+                "ca_file",
+                "events",
+                "headers",
+                "tags",
+                "resource",
+            ];
+            let missing: Vec<&str> = (table.keys)()
+                .into_iter()
+                .filter(|key| !said.contains_key(*key) && !optional.contains(key))
+                .collect();
+            assert!(missing.is_empty(), "[{}] lacks {missing:?}", table.name);
+        }
+        for key in names::<ProfilerBuilder>() {
+            assert!(tree.get_ref().contains_key(key), "{key} is missing");
+        }
     }
 
     #[test]

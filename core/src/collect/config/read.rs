@@ -23,17 +23,28 @@ const MAX_SAID: usize = 20;
 pub(super) fn read_file(builder: &mut ProfilerBuilder, path: &Path) -> Result<(), Error> {
     let name = shown_path(path);
     let text = text_of(path).map_err(|why| Error::new(format!("{name}: {why}")))?;
+    read_text(builder, name, &text, true)
+}
+
+/// As [`read_file`], of a text; without places where nobody wrote its lines.
+pub(super) fn read_text(
+    builder: &mut ProfilerBuilder,
+    name: String,
+    text: &str,
+    has_places: bool,
+) -> Result<(), Error> {
     let mut reader = Reader {
-        lines: Lines::of(&text),
+        lines: Lines::of(text),
         name,
+        has_places,
         wrong: Vec::new(),
         table_begins: 0,
     };
-    let (tree, slips) = DeTable::parse_recoverable(&text);
+    let (tree, slips) = DeTable::parse_recoverable(text);
     if slips.is_empty() {
         reader.take(builder, &tree);
     }
-    reader.take_slips(&slips, &text);
+    reader.take_slips(&slips, text);
     reader.end()
 }
 
@@ -69,6 +80,7 @@ fn text_of(path: &Path) -> Result<String, String> {
 pub(super) struct Reader<'a> {
     lines: Lines<'a>,
     name: String,
+    has_places: bool,
     wrong: Vec<(usize, String)>,
     /// How much was wrong before the table that is being read.
     table_begins: usize,
@@ -77,6 +89,9 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// `FILE:LINE:COLUMN`.
     pub(super) fn place(&self, offset: usize) -> String {
+        if !self.has_places {
+            return self.name.clone();
+        }
         let (line, column, _) = self.lines.place(offset);
         format!("{}:{line}:{column}", self.name)
     }

@@ -19,6 +19,17 @@ const DURATION: &str = r#""500ms", "10s", "15m", "2h", "1d" or a number of secon
 /// Longer ones are no numbers.
 const MAX_DIGITS: usize = 32;
 
+#[cfg_attr(
+    not(all(
+        feature = "graphite",
+        feature = "statsd",
+        feature = "ganglia",
+        feature = "prometheus",
+        feature = "otlp",
+        feature = "webhook"
+    )),
+    allow(dead_code, reason = "what a sink's options are that is not built")
+)]
 impl<'a> Setting<'a> {
     pub(super) fn new(value: &'a Spanned<DeValue<'a>>) -> Self {
         Self {
@@ -47,6 +58,19 @@ impl<'a> Setting<'a> {
             return Err("an empty text, where a path is wanted".to_owned());
         }
         *to = PathBuf::from(text);
+        Ok(())
+    }
+
+    /// A text that something is read from.
+    pub(crate) fn parsed<T>(
+        &self,
+        to: &mut T,
+        wanted: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Taken {
+        let mut text = String::new();
+        self.text(&mut text)?;
+        *to = parse(&text).ok_or_else(|| format!("\"{}\" is no {wanted}", shown(&text)))?;
         Ok(())
     }
 
@@ -123,7 +147,6 @@ impl<'a> Setting<'a> {
     }
 
     /// Names and texts: `{ Authorization = "Bearer …" }`, or a table of its own.
-    #[allow(dead_code, reason = "for the sinks that send headers")]
     pub(crate) fn pairs(&self, to: &mut Vec<(String, String)>) -> Taken {
         let wanted = r#"names with texts, as in { NAME = "text" },"#;
         let DeValue::Table(table) = self.value else {

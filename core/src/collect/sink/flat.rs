@@ -159,7 +159,7 @@ pub(crate) fn check_prefix(sink: &str, prefix: &str, most: usize) -> Result<(), 
     } else {
         return Ok(());
     };
-    Err(Error::new(format!("{sink}.prefix: {why}")))
+    Err(Error::of(format!("{sink}.prefix"), why))
 }
 
 /// A name of the application's, which is none of the profiler's.

@@ -38,6 +38,7 @@ use super::flat::{
 };
 use super::net::{Multicast, Udp, check_address, is_host};
 use super::parcel::{MetricSink, Packet, Parcel, Report, Unsent};
+use crate::collect::config::{Configurable, Key};
 use crate::error::Error;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -162,6 +163,41 @@ impl Ganglia {
     }
 }
 
+impl Configurable for Ganglia {
+    const NAME: &'static str = "ganglia";
+    const KEYS: &'static [Key<Self>] = &[
+        Key("address", |ganglia, setting| {
+            setting.text(&mut ganglia.address)
+        }),
+        Key("prefix", |ganglia, setting| {
+            setting.text(&mut ganglia.prefix)
+        }),
+        Key("interval", |ganglia, setting| {
+            setting.duration(&mut ganglia.interval)
+        }),
+        Key("buckets", |ganglia, setting| {
+            setting.switch(&mut ganglia.buckets)
+        }),
+        Key("calls_by_route", |ganglia, setting| {
+            setting.switch(&mut ganglia.calls_by_route)
+        }),
+        Key("interface", |ganglia, setting| {
+            let wanted = "address of IPv4, as in \"10.1.2.3\"";
+            setting.parsed(&mut ganglia.interface, wanted, |text| {
+                text.parse().ok().map(Some)
+            })
+        }),
+        Key("ttl", |ganglia, setting| setting.number(&mut ganglia.ttl)),
+        Key("spoof", |ganglia, setting| {
+            let wanted = "ADDRESS:NAME of a machine, as in \"10.1.2.3:web0022\"";
+            setting.parsed(&mut ganglia.spoof, wanted, |text| {
+                let (address, host) = text.split_once(':')?;
+                Some(Some((address.to_owned(), host.to_owned())))
+            })
+        }),
+    ];
+}
+
 impl From<Ganglia> for Destination {
     fn from(ganglia: Ganglia) -> Self {
         Self(Arc::new(ganglia))
@@ -174,7 +210,7 @@ impl SinkConfig for Ganglia {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |what: &str, why: String| Error::new(format!("ganglia.{what}: {why}"));
+        let wrong = |what: &str, why: String| Error::of(format!("ganglia.{what}"), why);
         check_address(&self.address, "239.2.11.71:8649").map_err(|why| wrong("address", why))?;
         check_prefix("ganglia", &self.prefix, MAX_PREFIX)?;
         check_interval("ganglia", self.interval)?;

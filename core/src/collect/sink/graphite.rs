@@ -256,11 +256,12 @@ impl Graphite {
             _ if !self.web.url.is_empty() => return Ok(()),
             ([], None) => return Ok(()),
             ([], Some(_)) => "ca_file",
-            _ => "header",
+            _ => "headers",
         };
-        Err(Error::new(format!(
-            "graphite.{without}: is for requests to graphite-web, whose address `events` does not say"
-        )))
+        Err(Error::of(
+            format!("graphite.{without}"),
+            "is for requests to graphite-web, whose address `events` does not say",
+        ))
     }
 
     #[cfg(not(feature = "http"))]
@@ -292,6 +293,21 @@ impl Configurable for Graphite {
         }),
         Key("buckets", |graphite, setting| {
             setting.switch(&mut graphite.buckets)
+        }),
+        Key("calls_by_route", |graphite, setting| {
+            setting.switch(&mut graphite.calls_by_route)
+        }),
+        #[cfg(feature = "http")]
+        Key("events", |graphite, setting| {
+            setting.text(&mut graphite.web.url)
+        }),
+        #[cfg(feature = "http")]
+        Key("headers", |graphite, setting| {
+            setting.pairs(&mut graphite.web.headers)
+        }),
+        #[cfg(feature = "http")]
+        Key("ca_file", |graphite, setting| {
+            setting.path(graphite.web.ca_file.get_or_insert_default())
         }),
     ];
 }

@@ -70,6 +70,7 @@ use super::flat::{MAX_PREFIX, check_prefix};
 use super::lines::{DATAGRAM, Lines, check_size};
 use super::net::{Udp, check_address};
 use super::parcel::{MetricSink, Packet, Parcel, Unsent};
+use crate::collect::config::{Configurable, Key};
 use crate::error::Error;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -273,6 +274,46 @@ impl Statsd {
     }
 }
 
+impl Configurable for Statsd {
+    const NAME: &'static str = "statsd";
+    const KEYS: &'static [Key<Self>] = &[
+        Key("address", |statsd, setting| {
+            setting.text(&mut statsd.address)
+        }),
+        Key("dialect", |statsd, setting| {
+            let choices = [
+                ("etsy", StatsdDialect::Etsy),
+                ("dogstatsd", StatsdDialect::Dogstatsd),
+            ];
+            setting.choice(&mut statsd.dialect, &choices)
+        }),
+        Key("prefix", |statsd, setting| setting.text(&mut statsd.prefix)),
+        Key("interval", |statsd, setting| {
+            setting.duration(&mut statsd.interval)
+        }),
+        Key("timings", |statsd, setting| {
+            let choices = [
+                ("samples", StatsdTimings::Samples),
+                ("gauges", StatsdTimings::Gauges),
+            ];
+            setting.choice(&mut statsd.timings, &choices)
+        }),
+        Key("samples", |statsd, setting| {
+            setting.number(&mut statsd.samples)
+        }),
+        Key("buckets", |statsd, setting| {
+            setting.switch(&mut statsd.buckets)
+        }),
+        Key("calls_by_route", |statsd, setting| {
+            setting.switch(&mut statsd.calls_by_route)
+        }),
+        Key("max_datagram", |statsd, setting| {
+            setting.number(&mut statsd.max_datagram)
+        }),
+        Key("tags", |statsd, setting| setting.pairs(&mut statsd.tags)),
+    ];
+}
+
 impl From<Statsd> for Destination {
     fn from(statsd: Statsd) -> Self {
         Self(Arc::new(statsd))
@@ -285,7 +326,7 @@ impl SinkConfig for Statsd {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |what: &str, why: String| Error::new(format!("statsd.{what}: {why}"));
+        let wrong = |what: &str, why: String| Error::of(format!("statsd.{what}"), why);
         check_address(&self.address, "127.0.0.1:8125").map_err(|why| wrong("address", why))?;
         check_prefix("statsd", &self.prefix, MAX_PREFIX)?;
         if self.dialect == StatsdDialect::Dogstatsd

@@ -67,13 +67,14 @@ impl HttpOptions {
     /// What is wrong, naming which option of which sink and what is allowed.
     pub(crate) fn check(&self, sink: &str, url_option: &str) -> Result<(), Error> {
         self.check_url()
-            .map_err(|why| Error::new(format!("{sink}.{url_option}: {why}")))?;
+            .map_err(|why| Error::of(format!("{sink}.{url_option}"), why))?;
         for (name, value) in &self.headers {
-            check_header(name, value)
-                .map_err(|why| Error::new(format!("{sink}.headers: {name:?} {why}")))?;
+            check_header(name, value).map_err(|why| {
+                Error::of(format!("{sink}.headers"), format_args!("{name:?} {why}"))
+            })?;
         }
         self.check_ca_file()
-            .map_err(|why| Error::new(format!("{sink}.ca_file: {why}")))
+            .map_err(|why| Error::of(format!("{sink}.ca_file"), why))
     }
 
     fn check_url(&self) -> Result<(), String> {

@@ -43,6 +43,7 @@ mod traces;
 use super::destination::{Destination, SinkConfig, Wants, check_interval};
 use super::http::{Client, HttpOptions, Post};
 use super::parcel::{MetricSink, Packet, Parcel, Unsent};
+use crate::collect::config::{Configurable, Key};
 use crate::error::Error;
 use flate2::{Compression, write::GzEncoder};
 use prost::Message;
@@ -211,6 +212,37 @@ impl Otlp {
     }
 }
 
+impl Configurable for Otlp {
+    const NAME: &'static str = "otlp";
+    const KEYS: &'static [Key<Self>] = &[
+        Key("url", |otlp, setting| setting.text(&mut otlp.http.url)),
+        Key("service_name", |otlp, setting| {
+            setting.text(&mut otlp.service_name)
+        }),
+        Key("resource", |otlp, setting| {
+            setting.pairs(&mut otlp.resource)
+        }),
+        Key("headers", |otlp, setting| {
+            setting.pairs(&mut otlp.http.headers)
+        }),
+        Key("ca_file", |otlp, setting| {
+            setting.path(otlp.http.ca_file.get_or_insert_default())
+        }),
+        Key("interval", |otlp, setting| {
+            setting.duration(&mut otlp.interval)
+        }),
+        Key("json", |otlp, setting| setting.switch(&mut otlp.json)),
+        Key("gzip", |otlp, setting| setting.switch(&mut otlp.gzip)),
+        Key("delta", |otlp, setting| setting.switch(&mut otlp.delta)),
+        Key("exponential", |otlp, setting| {
+            setting.switch(&mut otlp.exponential)
+        }),
+        Key("metrics", |otlp, setting| setting.switch(&mut otlp.metrics)),
+        Key("traces", |otlp, setting| setting.switch(&mut otlp.traces)),
+        Key("logs", |otlp, setting| setting.switch(&mut otlp.logs)),
+    ];
+}
+
 impl From<Otlp> for Destination {
     fn from(otlp: Otlp) -> Self {
         Self(Arc::new(otlp))
@@ -232,26 +264,28 @@ impl SinkConfig for Otlp {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |what: &str| Err(Error::new(format!("otlp.{what}")));
+        let wrong = |what: &str, why: &str| Err(Error::of(format!("otlp.{what}"), why));
         self.http.check("otlp", "url")?;
         if self.service_name.is_empty() {
-            return wrong("service_name: is empty");
+            return wrong("service_name", "is empty");
         }
         for (place, (key, _)) in self.resource.iter().enumerate() {
             if key.is_empty() || RESERVED.contains(&&**key) {
-                return wrong(&format!(
-                    "resource: {key:?} is not for you to set (others are: {}; \
+                let why = format!(
+                    "{key:?} is not for you to set (others are: {}; \
                      service.name is the option service_name)",
                     RESERVED.join(", ")
-                ));
+                );
+                return wrong("resource", &why);
             }
             let before = self.resource.iter().take(place);
             if before.into_iter().any(|(there, _)| there == key) {
-                return wrong(&format!("resource: {key:?} is there twice"));
+                return wrong("resource", &format!("{key:?} is there twice"));
             }
         }
         if !(self.metrics || self.traces || self.logs) {
-            return wrong("metrics, traces, logs: all three are off, so there is nothing to send");
+            let why = "is off, as are traces and logs, so there is nothing to send";
+            return wrong("metrics", why);
         }
         check_interval("otlp", self.interval)
     }

@@ -28,7 +28,9 @@ mod template;
 use super::destination::{Destination, SinkConfig, Wants};
 use super::http::{Client, HttpOptions, Post};
 use super::parcel::{MetricSink, Packet, Parcel, Unsent};
+use crate::collect::config::{Configurable, Key};
 use crate::error::Error;
+use crate::flags::file::did_you_mean;
 use notice::Notice;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -80,17 +82,26 @@ pub struct Webhook {
     at_most: u32,
 }
 
+impl Default for Webhook {
+    fn default() -> Self {
+        let kinds = KINDS.iter().take(DEFAULT_KINDS);
+        Self {
+            http: HttpOptions::default(),
+            on: kinds.map(|kind| (*kind).to_owned()).collect(),
+            template: DEFAULT_TEMPLATE.to_owned(),
+            at_most: 10,
+        }
+    }
+}
+
 impl Webhook {
     /// To a URL, which is never shown, since it is a secret often enough. `https://` needs the
     /// feature `tls`.
     #[must_use]
     pub fn to(url: impl Into<String>) -> Self {
-        let kinds = KINDS.iter().take(DEFAULT_KINDS);
         Self {
             http: HttpOptions::to(url),
-            on: kinds.map(|kind| (*kind).to_owned()).collect(),
-            template: DEFAULT_TEMPLATE.to_owned(),
-            at_most: 10,
+            ..Self::default()
         }
     }
 
@@ -146,6 +157,29 @@ impl Webhook {
     }
 }
 
+impl Configurable for Webhook {
+    const NAME: &'static str = "webhook";
+    const SEVERAL: bool = true;
+    const KEYS: &'static [Key<Self>] = &[
+        Key("url", |webhook, setting| {
+            setting.text(&mut webhook.http.url)
+        }),
+        Key("on", |webhook, setting| setting.texts(&mut webhook.on)),
+        Key("template", |webhook, setting| {
+            setting.text(&mut webhook.template)
+        }),
+        Key("headers", |webhook, setting| {
+            setting.pairs(&mut webhook.http.headers)
+        }),
+        Key("ca_file", |webhook, setting| {
+            setting.path(webhook.http.ca_file.get_or_insert_default())
+        }),
+        Key("at_most", |webhook, setting| {
+            setting.number(&mut webhook.at_most)
+        }),
+    ];
+}
+
 impl From<Webhook> for Destination {
     fn from(webhook: Webhook) -> Self {
         Self(Arc::new(webhook))
@@ -158,25 +192,24 @@ impl SinkConfig for Webhook {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |what: String| Err(Error::new(format!("webhook.{what}")));
+        let wrong = |what: &str, why: String| Err(Error::of(format!("webhook.{what}"), why));
         self.http.check("webhook", "url")?;
+        let allowed = KINDS.join(", ");
         if self.on.is_empty() {
-            return wrong(format!("on: is empty; allowed are: {}", KINDS.join(", ")));
+            return wrong("on", format!("is empty; allowed are: {allowed}"));
         }
-        for kind in &self.on {
-            if !KINDS.contains(&&**kind) {
-                let allowed = KINDS.join(", ");
-                return wrong(format!("on: there is no {kind:?}; allowed are: {allowed}"));
-            }
+        if let Some(kind) = self.on.iter().find(|kind| !KINDS.contains(&&***kind)) {
+            let meant = did_you_mean(kind, KINDS);
+            let between = if meant.is_empty() { ";" } else { "" };
+            let why = format!("there is no {kind:?}{meant}{between} allowed are: {allowed}");
+            return wrong("on", why);
         }
         if let Err(why) = Template::parse(&self.template) {
-            return wrong(format!("template: {why}"));
+            return wrong("template", why);
         }
         if !(1..=600).contains(&self.at_most) {
-            return wrong(format!(
-                "at_most: {} is not between 1 and 600",
-                self.at_most
-            ));
+            let why = format!("{} is not between 1 and 600", self.at_most);
+            return wrong("at_most", why);
         }
         Ok(())
     }
