@@ -89,7 +89,7 @@ pub use category::{AsCategory, Category, CategoryId, Dialect, Kind};
 pub use clock::Clock;
 pub use collect::sink::access_log::AccessLog;
 pub use collect::sink::memory::MemorySink;
-pub use collect::{Ended, Event, EventKind, Keep, Kept, KeptFor, LogEvent, Sink};
+pub use collect::{Ended, Event, EventKind, Keep, Kept, KeptFor, LogEvent, MetricName, Sink};
 pub use error::Error;
 pub use facts::Facts;
 pub use flags::{Flag, Flags, flag};

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 /// A process has at most so many, names with other labels counted as others.
 pub const MAX_METRICS: usize = 2_000;
 /// A name has at most so many labels.
-const MAX_LABELS: usize = 8;
+pub(super) const MAX_LABELS: usize = 8;
 
 static NAMES: Names<MAX_METRICS, 4_096> = Names::new();
 
