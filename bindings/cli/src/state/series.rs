@@ -3,7 +3,7 @@
 use ioprofiler::collect::series::{Distribution, Sample, Series, Unit, Value};
 use ioprofiler::collect::state::merged_series;
 use ioprofiler::render::shown::thousands;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::Common;
 use super::table::{Column, Paint, Paper, Table, cut, json as to_json, shown};
@@ -26,7 +26,7 @@ milliseconds.
 
 const ALLOWED: &str = "NAME, --json, --state-dir";
 const NS_PER_MS: f64 = 1e6;
-const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
+const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
 pub(super) fn run(options: &mut Options) -> Result<Done, Wrong> {
     let common = Common::parse(options, Some("NAME"), ALLOWED, |_, _| Ok(false))?;
@@ -45,8 +45,7 @@ pub(super) fn run(options: &mut Options) -> Result<Done, Wrong> {
     // What belongs to no version is last.
     all.sort_by_key(|series| series.version.is_none());
     let mut done = Done::said(if common.json {
-        let list: Vec<Json> = all.iter().map(series_json).collect();
-        to_json(&json!({"series": list, "passed_over": folder.passed_over()}))
+        to_json(&json!({"series": all, "passed_over": folder.passed_over()}))
     } else {
         text(&all, &Now::new())
     });
@@ -147,7 +146,7 @@ fn labels(sample: &Sample) -> String {
 
 fn figures(counted: &Distribution) -> Vec<String> {
     let mut figures = vec![thousands(counted.count), in_ms(counted.mean_ns())];
-    for (_, share) in QUANTILES {
+    for share in QUANTILES {
         figures.push(in_ms(counted.quantile_ns(share)));
     }
     figures.push(in_ms(counted.max_ns()));
@@ -188,43 +187,6 @@ fn value(sample: &Sample, now: &Now) -> String {
 
 fn mib(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / 1_048_576.0)
-}
-
-fn series_json(series: &Series) -> Json {
-    let samples: Vec<Json> = series.samples.iter().map(sample_json).collect();
-    json!({
-        "version": series.version.as_deref(),
-        "since": series.since,
-        "at": series.at,
-        "samples": samples,
-    })
-}
-
-fn sample_json(sample: &Sample) -> Json {
-    let labels: serde_json::Map<String, Json> = sample
-        .labels
-        .iter()
-        .map(|(name, value)| (name.to_string(), Json::from(&**value)))
-        .collect();
-    let mut object = json!({"name": sample.name.as_str(), "labels": labels});
-    let Some(fields) = object.as_object_mut() else {
-        return object;
-    };
-    let mut put = |name: &str, value: Json| drop(fields.insert(name.to_owned(), value));
-    match &sample.value {
-        Value::Counter(count) => put("count", json!(count)),
-        Value::Gauge { value, .. } => put("value", json!(value)),
-        Value::Distribution(counted) => {
-            put("count", json!(counted.count));
-            put("mean", json!(counted.mean_ns()));
-            for (name, share) in QUANTILES {
-                put(name, json!(counted.quantile_ns(share)));
-            }
-            put("max", json!(counted.max_ns()));
-        }
-        _ => {}
-    }
-    object
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub(crate) mod distribution;
 pub(crate) mod json;
 #[cfg(all(test, feature = "graphite", feature = "prometheus"))]
 mod listing;
+mod plain;
 pub(crate) mod sum;
 
 pub(crate) use catalog::Together;
@@ -133,7 +134,8 @@ impl Sample {
     }
 }
 
-/// All series of one version of the application.
+/// All series of one version of the application. It serializes as plain data: what
+/// `ioprofiler series --json` prints.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
