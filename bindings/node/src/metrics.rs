@@ -4,6 +4,7 @@ use crate::profile::{Held, kept};
 use crate::profiler::find;
 use crate::raw::Call;
 use crate::request::MOST_EXACT;
+use ioprofiler_core::collect::own::MetricId;
 use ioprofiler_core::sinks::Exposition;
 use ioprofiler_core::{Event, EventKind, MetricName, Profiler};
 use napi::bindgen_prelude::{External, Object};
@@ -11,55 +12,59 @@ use napi::{Env, JsDeferred, Result};
 use napi_derive::napi;
 use std::time::Duration;
 
-/// What a value is counted under that is none: counted as lost, and said.
-const LOST: &str = "";
-
-/// `count(profiler, name, by, labels)`: adds to a counter. `labels` is `undefined`, or names and values
-/// in turns, joined with NULs.
-pub(crate) fn count(call: &Call) {
-    let by = call.f64(2);
-    let is_whole = (0.0..=MOST_EXACT).contains(&by) && by.trunc() == by;
-    with_name(call, is_whole, |profiler, name| {
-        profiler.count(name, by as u64);
-    });
-}
-
-/// `gauge(profiler, name, value, labels)`: sets a gauge.
-pub(crate) fn gauge(call: &Call) {
-    let value = call.f64(2);
-    with_name(call, value.is_finite(), |profiler, name| {
-        profiler.gauge(name, value);
-    });
-}
-
-/// `timing(profiler, name, milliseconds, labels)`: counts a duration.
-pub(crate) fn timing(call: &Call) {
-    let duration = Duration::try_from_secs_f64(call.f64(2) / 1_000.0);
-    with_name(call, duration.is_ok(), |profiler, name| {
-        profiler.timing(name, duration.unwrap_or_default());
-    });
-}
-
-/// Finds the profiler, and lends the metric's name to what counts.
-fn with_name(call: &Call, is_value: bool, then: impl FnOnce(&Profiler, &str)) {
-    let Some(profiler) = find(call.u32(0)) else {
-        return;
-    };
-    if !is_value {
-        return then(profiler, LOST);
-    }
-    call.with_text(1, |name| {
+/// `metric(name, labels)`: answers the number of a metric, plus one; 0 where it can be none. `labels` is
+/// `undefined`, or names and values in turns, joined with NULs.
+pub(crate) fn metric(call: &Call) {
+    let id = call.with_text(0, |name| {
         let name = String::from_utf8_lossy(name);
-        if !call.is_string(3) {
-            return then(profiler, &name);
+        if !call.is_string(1) {
+            return MetricId::intern(&name);
         }
-        call.with_text(3, |labels| {
+        call.with_text(1, |labels| {
             let labels = String::from_utf8_lossy(labels);
             let mut parts = labels.split('\0');
             let pairs = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
-            then(profiler, MetricName::new(&name, pairs).as_str());
-        });
+            MetricId::intern(MetricName::new(&name, pairs).as_str())
+        })
     });
+    call.answer(id.map_or(0, |id| u32::from(id.number()) + 1));
+}
+
+/// `count(profiler, metric, by)`: adds to a counter.
+pub(crate) fn count(call: &Call) {
+    let by = call.f64(2);
+    let is_whole = (0.0..=MOST_EXACT).contains(&by) && by.trunc() == by;
+    with_metric(call, is_whole, |profiler, id| {
+        profiler.count_by_id(id, by as u64);
+    });
+}
+
+/// `gauge(profiler, metric, value)`: sets a gauge.
+pub(crate) fn gauge(call: &Call) {
+    let value = call.f64(2);
+    with_metric(call, value.is_finite(), |profiler, id| {
+        profiler.gauge_by_id(id, value);
+    });
+}
+
+/// `timing(profiler, metric, milliseconds)`: counts a duration.
+pub(crate) fn timing(call: &Call) {
+    let duration = Duration::try_from_secs_f64(call.f64(2) / 1_000.0);
+    with_metric(call, duration.is_ok(), |profiler, id| {
+        profiler.timing_by_id(id, duration.unwrap_or_default());
+    });
+}
+
+/// Finds profiler and metric; what is no value, or of no metric, is counted as lost.
+fn with_metric(call: &Call, is_value: bool, then: impl FnOnce(&Profiler, MetricId)) {
+    let Some(profiler) = find(call.u32(0)) else {
+        return;
+    };
+    let number = u16::try_from(call.u32(1)).ok().filter(|_| is_value);
+    match number.and_then(|number| number.checked_sub(1)) {
+        Some(number) => then(profiler, MetricId::from_number(number)),
+        None => profiler.count("", 0),
+    }
 }
 
 /// Something that was done to the site.

@@ -225,6 +225,7 @@ callbacks! {
     header = request::header;
     hand = hand::hand;
     late = hand::late;
+    metric = metrics::metric;
     count = metrics::count;
     gauge = metrics::gauge;
     timing = metrics::timing;
