@@ -13,6 +13,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { Profiler, count, deploy, event, gauge, scope, span, timing } from 'ioprofiler'
+import { PYTHON, needsPython } from './support/programs.mjs'
 
 const QUIET = { instrument: false }
 
@@ -131,8 +132,7 @@ test('so are calls past the limits, calls that are open, and those of profiles t
   assert.deepEqual(counts(profiler, 'call.duration'), { 'web /many db': 3_000, 'web /open db': 1, 'web /read db': 2, 'web /looked db': 2 })
 })
 
-test('a scrape says what series() says, as Prometheus\'s own parser reads it', async (t) => {
-  const python = '/usr/bin/python3'
+test('a scrape says what series() says, as Prometheus\'s own parser reads it', { skip: needsPython('prometheus_client', 'python3-prometheus-client') }, async (t) => {
   const parse = `
 import json, sys
 from prometheus_client.parser import text_string_to_metric_families as text
@@ -141,7 +141,6 @@ read = openmetrics if sys.argv[1] == 'openmetrics' else text
 samples = [[s.name, s.labels, s.value] for family in read(sys.stdin.read()) for s in family.samples]
 print(json.dumps(samples))
 `
-  if (!(await runs(python, ['-c', 'import prometheus_client']))) return t.skip('python3-prometheus-client is not installed')
   const profiler = make(t, { metrics: true })
   const by = {}
   for (let number = 0; number < 60; number++) page(profiler, '/listing/:id', number, by).end(200, 5)
@@ -151,7 +150,7 @@ print(json.dumps(samples))
     const { status, contentType, body } = await profiler.prometheus(accept)
     assert.equal(status, 200)
     assert.match(contentType, format === 'text' ? /^text\/plain; version=0\.0\.4/ : /^application\/openmetrics-text/)
-    const read = JSON.parse((await runs(python, ['-c', parse, format], body)).stdout)
+    const read = JSON.parse((await runs(PYTHON, ['-c', parse, format], body)).stdout)
     const found = read.filter(([name, labels]) => /call_duration\w*_count$/.test(name) && labels.route === '/listing/:id')
     assert.deepEqual(Object.fromEntries(found.map(([, labels, value]) => [`web ${labels.route} ${labels.category}`, value])), by.calls)
     const [own] = read.filter(([name]) => name === 'registrations_total')
@@ -261,6 +260,18 @@ test('worker threads count on their own', async (t) => {
   const profiler = make(t, { stateDir })
   for (const deadline = Date.now() + 30_000; own(profiler)['own.of.worker'] !== 4_000 && Date.now() < deadline; await sleep(100));
   assert.equal(own(profiler)['own.of.worker'], 4_000)
+})
+
+test('profilers of one process are told apart, unless the configuration names them', async () => {
+  const script = `
+    const { Profiler } = require('ioprofiler')
+    const options = { instrument: false, metrics: true }
+    const all = [options, { ...options, build: '1' }, { ...options, config: { worker: 'web-1' } }]
+    Promise.all(all.map((one) => new Profiler(one).prometheus())).then((shown) => {
+      console.log(JSON.stringify([process.pid, ...shown.map(({ body }) => /worker="([^"]*)"/.exec(body)[1])]))
+    })`
+  const [pid, ...workers] = JSON.parse((await runs(process.execPath, ['-e', script])).stdout)
+  assert.deepEqual(workers, [`${pid}`, `${pid}-1`, 'web-1'])
 })
 
 /** A server that keeps the lines it is sent, as carbon does. */
