@@ -100,6 +100,19 @@ pub struct SinkStats {
 
 impl Stats {
     pub(crate) fn collect(shared: &Shared) -> Self {
+        let mut stats = Self::counted(shared);
+        if let Some(process) = process::existing() {
+            stats.finished = process.finished();
+            stats.live = process.live() as u64;
+            stats.memory = process.memory() as u64;
+            stats.begun = stats.finished + stats.aborted + stats.abandoned + stats.live;
+        }
+        stats
+    }
+
+    /// All but how many requests live and lived: to know that, every request's place is looked at, of
+    /// which there may be thousands.
+    pub(crate) fn counted(shared: &Shared) -> Self {
         let calls_outside = shared.calls_outside();
         let collected = shared.collector.counts();
         let refused = shared.refusals().filter(|(_, count)| *count != 0).collect();
@@ -132,12 +145,8 @@ impl Stats {
         };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &process.counters;
-        stats.finished = process.finished();
         stats.aborted = count(&counters.aborted);
         stats.abandoned = count(&counters.abandoned);
-        stats.live = process.live() as u64;
-        stats.memory = process.memory() as u64;
-        stats.begun = stats.finished + stats.aborted + stats.abandoned + stats.live;
         stats.refused_live = count(&counters.refused_live);
         stats.refused_memory = count(&counters.refused_memory);
         stats.unlisted = count(&counters.unlisted);

@@ -134,7 +134,7 @@ fn what_is_counted_is_what_gmond_tells() {
             "{mail:?}"
         );
         assert_eq!(metric("process.memory").units, "bytes");
-        assert_eq!(metric("process.count").value, 1.0);
+        assert_eq!(metric("process.live").value, 1.0);
         // Whatever the interval was: twice as many registrations as requests, by the second.
         let rate = |name: &str| {
             let metric = metric(name);

@@ -112,7 +112,7 @@ fn check(carbon: &Carbon, beginning: &str, profiled: &[Series]) {
     }
     for (series, wanted) in [
         ("queue.length", -2.5),
-        ("process.count", 1.0),
+        ("process.live", 1.0),
         ("call.all.memcache_get.hit_ratio", 0.75),
     ] {
         assert_eq!(last(carbon, &name(series)), wanted, "{series}");

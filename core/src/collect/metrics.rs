@@ -241,7 +241,7 @@ impl Metrics {
     /// Says how this process is.
     fn tell_status(&mut self, shared: &'static Shared, leads: bool) {
         let options = &shared.collector.options;
-        let stats = Stats::collect(shared);
+        let stats = Stats::counted(shared);
         let drops = gauges::drops(&stats);
         let nanoseconds = options.metrics.stuck_after.as_nanos();
         let status = ProcessStatus {

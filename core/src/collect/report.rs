@@ -38,7 +38,7 @@ pub(crate) struct Report {
 impl Report {
     /// What is to be said now.
     pub(crate) fn due(&mut self, shared: &'static Shared) -> Vec<LogEvent> {
-        let stats = Stats::collect(shared);
+        let stats = Stats::counted(shared);
         let mut events = Vec::new();
         for (reason, count) in &stats.refused {
             let text = format!("asked, gate closed: {reason}");

@@ -8,7 +8,14 @@ pub(crate) mod buckets;
 mod catalog;
 pub(crate) mod distribution;
 pub(crate) mod json;
-#[cfg(all(test, feature = "graphite", feature = "prometheus"))]
+#[cfg(all(
+    test,
+    feature = "graphite",
+    feature = "statsd",
+    feature = "ganglia",
+    feature = "prometheus",
+    feature = "otlp"
+))]
 mod listing;
 mod plain;
 pub(crate) mod sum;

@@ -325,7 +325,7 @@ fn unit(metric: Option<&Metric>, counted: Unit) -> &'static str {
             "call.hits" | "call.misses" => "{key}",
             "dark.errors" => "{run}",
             "flags.problems" => "{problem}",
-            "flags.info" | "process.count" | "build.info" => "{process}",
+            "flags.info" | "process.live" | "build.info" => "{process}",
             "profiler.dropped" => "{item}",
             "sink.points" => "{point}",
             _ => "1",
