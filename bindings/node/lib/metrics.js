@@ -115,16 +115,24 @@ function optional(value) {
 }
 
 function event(profiler, what, about) {
-  const { who, why } = about ?? {}
-  native.profilerEvent(profiler, textOf(what), optional(who), optional(why))
+  try {
+    const { who, why } = about ?? {}
+    native.profilerEvent(profiler, textOf(what), optional(who), optional(why))
+  } catch {
+    state.failures++
+  }
 }
 
 /** `false` where there is no version to tell. */
 function deploy(profiler, version, about) {
   const text = textOf(version)
   if (text === '') return false
-  const { what, who, why } = about ?? {}
-  native.profilerDeploy(profiler, text, optional(what), optional(who), optional(why))
+  try {
+    const { what, who, why } = about ?? {}
+    native.profilerDeploy(profiler, text, optional(what), optional(who), optional(why))
+  } catch {
+    state.failures++
+  }
   return true
 }
 

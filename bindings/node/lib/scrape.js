@@ -57,13 +57,13 @@ const pathOf = (url) => url.split('?', 1)[0]
  * answers that and passes everything else on.
  */
 function handler(profiler, path) {
-  const isOther = (url) => path !== undefined && pathOf(url) !== path
+  const isOther = (asked) => path !== undefined && asked !== path
   return function ioprofilerMetrics(first, second, third) {
     if (first.raw !== undefined && second?.raw !== undefined) return forFastify(profiler, first, second)
     if (first.req !== undefined && first.res !== undefined) {
-      return isOther(first.req.url) ? second() : forKoa(profiler, first)
+      return isOther(first.path) ? second() : forKoa(profiler, first)
     }
-    if (!isOther(first.url)) return forNode(profiler, first, second)
+    if (!isOther(pathOf(first.url))) return forNode(profiler, first, second)
     if (typeof third === 'function') return third()
     second.writeHead(404, { 'Content-Type': PLAIN }).end('not found\n')
   }

@@ -236,6 +236,12 @@ test('what is no value, and hostile names and labels, harm nobody', (t) => {
   profiler.count('own.c', 2, new Proxy({}, { ownKeys() { throw new Error('no') } }))
   profiler.count('own.c', 2, { get a() { throw new Error('no') } })
   profiler.count(Symbol('own.d'), 2)
+  const hostile = { get who() { throw new Error('no') } }
+  for (const about of [hostile, null, 5, thrower]) {
+    profiler.event('x', about)
+    profiler.deploy('1', about)
+    profiler.event(thrower, about)
+  }
   const values = own(profiler)
   assert.equal(values['own.a\0plan\0pro'], 1)
   assert.equal(values['own.b;x_y_=a_z=1\ufffdq;ü\n="\\|:'], 1)
