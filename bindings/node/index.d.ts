@@ -27,7 +27,7 @@ export type GateWay = 'token' | 'this-machine' | 'everyone' | `flag:${string}` |
 
 /** Something that the operator should know. */
 export interface LogEvent {
-  /** `gate`, `limit`, `misuse`, `queue`, `panic`, `callback`. */
+  /** `gate`, `limit`, `misuse`, `queue`, `panic`, `callback`, `log`, `flags`, `stuck`, `sink`. */
   kind: string
   /** One line. */
   message: string
@@ -83,8 +83,24 @@ export interface ProfilerOptions {
   }
   /** Whether the constructor fails where a flags file is missing or wrong. Default: no. */
   flagsRequired?: boolean
-  /** A folder for what outlives the process: the last good flags. */
+  /**
+   * A folder for what crosses processes: the last good flags, what each process counted and keeps, and
+   * what it is doing. Processes that share it are one set of series.
+   */
   stateDir?: string
+  /**
+   * The file that says what is counted, kept and sent, in TOML: Graphite, StatsD, Prometheus, OTLP,
+   * Ganglia, webhooks. `examples/monitoring/ioprofiler.toml` of the repository has all its keys. What is
+   * wrong with it throws: file, line, column, key, and what is allowed.
+   */
+  configFile?: string
+  /**
+   * The same as an object, with the file's own keys: `{ graphite: { address: 'carbon:2003' } }`. What it
+   * says replaces what the file says; sinks are added. Options of this object replace both.
+   */
+  config?: Record<string, unknown>
+  /** Whether finished requests are added up though nobody is sent anything. Default: where it is of use. */
+  metrics?: boolean
   /**
    * A line for each finished request, in the language of Apache's `LogFormat`, or `json` (the default):
    * written by a thread of ours, appended to a file or to a stream of the process.
@@ -161,6 +177,9 @@ export interface Stats {
   queueDropped: number
   panics: number
   lostNotes: number
+  /** Values of metrics of your own that were not taken, and events. */
+  lostMetrics: number
+  lostEvents: number
   logWritten: number
   logDropped: number
   logFailed: number
@@ -179,6 +198,71 @@ export interface Stats {
   /** What went wrong in code of ours and was kept from the application, in this thread. */
   failures: number
   refused: { reason: string; count: number }[]
+  /** What became of the values that each sink was given. */
+  sinks: SinkStats[]
+}
+
+/** A sink: produced is sent, dropped, or waits still. */
+export interface SinkStats {
+  /** `graphite`. */
+  name: string
+  produced: number
+  sent: number
+  dropped: number
+  /** Attempts that failed. */
+  failures: number
+  /** Why the last one did; empty where none has. */
+  why: string
+}
+
+/** What tells series of one name apart: at most 8, with the name at most 128 bytes. Empty ones are none. */
+export type Labels = Record<string, string | number | boolean | null | undefined>
+
+/** What was counted, of one version of the application. */
+export interface Series {
+  /** The version that was running, where it is known. */
+  version: string | null
+  /** When counting began, and when it was read: nanoseconds since the Unix epoch, rounded. */
+  since: number
+  at: number
+  samples: Sample[]
+}
+
+/** One series. Times are in nanoseconds, but gauges of time in seconds. */
+export interface Sample {
+  /** `call.duration`, or the name of a metric of your own. */
+  name: string
+  labels: Record<string, string>
+  /** Of a counter and of durations: how many (of a counter of time: how long). */
+  count?: number
+  /** Of a gauge. */
+  value?: number
+  /** Of durations, from here on; null where there was none. */
+  sum?: number
+  mean?: number | null
+  p50?: number | null
+  p95?: number | null
+  p99?: number | null
+  max?: number | null
+}
+
+/** A request that is kept. */
+export interface Kept {
+  /** It was among the slowest of its route, or it failed. */
+  reason: 'slow' | 'error'
+  /** When it began: milliseconds since the Unix epoch. */
+  at: number
+  /** What it did; its details are fingerprints, unless `config: { keep: { details: 'full' } }` says otherwise. */
+  profile: Profile
+}
+
+/** What a scrape of Prometheus is answered with. */
+export interface Exposition {
+  /** 200; or 503 where nothing is counted or can be read now, and the body says why. */
+  status: number
+  /** The header `Content-Type`. */
+  contentType: string
+  body: string
 }
 
 /** What records: its options, its gate. Make one at start. */
@@ -225,6 +309,41 @@ export class Profiler {
    */
   grant(who: string, options: { host: string; seconds?: number; https?: boolean }): string
   stats(): Stats
+
+  /**
+   * Adds a whole number to a counter of your own. It needs no registration; a process has at most 2,000,
+   * each name with other labels counted. What is no value, or too much, is counted and said once a minute.
+   */
+  count(name: string, by?: number | bigint, labels?: Labels): void
+  /** Sets a gauge. Of several processes, the value that was set last counts. */
+  gauge(name: string, value: number | bigint, labels?: Labels): void
+  /** Counts how many milliseconds something took. */
+  timing(name: string, milliseconds: number, labels?: Labels): void
+  /** Says that something was done to the site: it goes to every sink that takes events. */
+  event(what: string, about?: { who?: string; why?: string }): void
+  /**
+   * A version of the application went live: an event, once for a version, and what is counted from now
+   * on is counted under it. Without a version nothing is told, and `onLog` hears of it.
+   */
+  deploy(version: string | undefined, about?: { what?: string; who?: string; why?: string }): void
+  /**
+   * Everything counted so far, one for each version of the application. It may wait, blocking, for a
+   * second at most: for tests and consoles.
+   */
+  series(): Series[]
+  /**
+   * The requests of this process that are kept: by route the slowest first, then those that failed.
+   * It may wait likewise: for staff pages.
+   */
+  kept(): Kept[]
+  /** What a scrape reads, by its `Accept` header. Made on a thread of the profiler's. */
+  prometheus(accept?: string): Promise<Exposition>
+  /**
+   * A handler that answers scrapes, GET and HEAD, in OpenMetrics or the text format: for node:http,
+   * Express, Koa and Fastify alike. With a path it answers that, and passes everything else on. Nothing of a
+   * request's details is in it, so it needs no gate.
+   */
+  metrics(path?: string): (request: any, response?: any, next?: any) => any
 
   /**
    * Looks at the flags' files now, instead of within a second; gives what is wrong with them. For
@@ -497,6 +616,16 @@ export type NoteValue = string | number | boolean | null | undefined
 /** Sets a note on the running request, for its line in the log; or several. */
 export function note(name: string, value: NoteValue): void
 export function note(notes: Record<string, NoteValue>): void
+
+/**
+ * Adds to a counter of your own, as `Profiler.count`: of the running request's profiler, or of the first
+ * one of this thread. Without one it does nothing. So do these four.
+ */
+export function count(name: string, by?: number | bigint, labels?: Labels): void
+export function gauge(name: string, value: number | bigint, labels?: Labels): void
+export function timing(name: string, milliseconds: number, labels?: Labels): void
+export function event(what: string, about?: { who?: string; why?: string }): void
+export function deploy(version: string | undefined, about?: { what?: string; who?: string; why?: string }): void
 
 /** The request that the running code is in. */
 export function current(): Request | undefined

@@ -1,7 +1,7 @@
 'use strict'
 // What applications see. Documented in index.d.ts.
 
-const { Profiler, record } = require('./lib/profiler.js')
+const { Profiler, count, deploy, event, gauge, record, timing } = require('./lib/profiler.js')
 const { Profile } = require('./lib/profile.js')
 const { Request, current, note } = require('./lib/request.js')
 const { decide, explain, flag, flagData, variant } = require('./lib/flags.js')
@@ -13,4 +13,7 @@ function category(name, options) {
   return new Category(name, options)
 }
 
-module.exports = { Profiler, Profile, Request, Category, Span, category, current, dark, decide, explain, flag, flagData, note, record, scope, span, variant }
+module.exports = {
+  Profiler, Profile, Request, Category, Span,
+  category, count, current, dark, decide, deploy, event, explain, flag, flagData, gauge, note, record, scope, span, timing, variant,
+}

@@ -2,5 +2,8 @@
 
 import ioprofiler from './index.js'
 
-export const { Profiler, Profile, Request, Category, Span, category, current, dark, decide, explain, flag, flagData, note, record, scope, span, variant } = ioprofiler
+export const {
+  Profiler, Profile, Request, Category, Span,
+  category, count, current, dark, decide, deploy, event, explain, flag, flagData, gauge, note, record, scope, span, timing, variant,
+} = ioprofiler
 export default ioprofiler

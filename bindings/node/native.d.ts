@@ -157,6 +157,22 @@ export interface NativeDecision {
   group?: string
 }
 
+/** What a scrape is answered with. */
+export interface NativeExposition {
+  status: number
+  contentType: string
+  body: string
+}
+
+/** A request that is kept. */
+export interface NativeKept {
+  /** `slow` or `error`. */
+  reason: string
+  /** When it began, in milliseconds since 1970. */
+  at: number
+  profile: ExternalObject<Held>
+}
+
 /** What a profiler is made with. What is absent is the core's default. */
 export interface NativeOptions {
   record?: string
@@ -179,6 +195,11 @@ export interface NativeOptions {
   flagsRequired: boolean
   /** A folder for what outlives the process. */
   stateDir?: string
+  /** What is counted, kept and sent: a file, and the same as JSON. */
+  configFile?: string
+  config?: string
+  /** Counts though nobody is sent anything. */
+  metrics?: boolean
 }
 
 /** A page with the panel in it, or the value of `X-Ioprofiler`. */
@@ -192,6 +213,17 @@ export interface NativeReplacement {
   body: string
   contentType: string
   status: number
+}
+
+/** What became of the values that one sink was given. */
+export interface NativeSinkStats {
+  name: string
+  produced: number
+  sent: number
+  dropped: number
+  failures: number
+  /** Why the last attempt failed; empty where none has. */
+  why: string
 }
 
 /** What happened in this process so far. */
@@ -216,6 +248,8 @@ export interface NativeStats {
   queueDropped: number
   panics: number
   lostNotes: number
+  lostMetrics: number
+  lostEvents: number
   logWritten: number
   logDropped: number
   logFailed: number
@@ -232,6 +266,7 @@ export interface NativeStats {
   /** Things that are wrong in the files now. */
   flagsErrors: number
   refused: Array<RefusedCount>
+  sinks: Array<NativeSinkStats>
 }
 
 /** Somebody whom a flag is asked about. */
@@ -246,6 +281,9 @@ export interface NativeSubject {
 /** As [`hand`], for the calls of a request that has ended, whose profile nobody has read yet. */
 export declare function profileHand(profile: ExternalObject<Held>, records: ArrayBuffer, from: number, to: number, details: string, targets: string): number
 
+/** A version of the application went live. */
+export declare function profilerDeploy(number: number, version: string, what?: string | undefined | null, who?: string | undefined | null, why?: string | undefined | null): void
+
 /** Records nothing from now on, until it is enabled. */
 export declare function profilerDisable(number: number): void
 
@@ -255,6 +293,9 @@ export declare function profilerEnable(number: number): void
 /** The profile in a form: `text`, `ticket`, `json`, `html`, `server-timing` or `trace`. */
 export declare function profileRender(profile: ExternalObject<Held>, form: string): string
 
+/** Something that was done to the site. */
+export declare function profilerEvent(number: number, what: string, who?: string | undefined | null, why?: string | undefined | null): void
+
 /** Waits until what was finished has reached the sinks. */
 export declare function profilerFlush(number: number, withinMs: number): boolean
 
@@ -263,6 +304,9 @@ export declare function profilerHook(number: number, name: string, hint?: string
 
 /** The requests that go on now, each with its open calls only, as JSON. */
 export declare function profilerInFlight(number: number): Array<string>
+
+/** The requests that are kept. */
+export declare function profilerKept(number: number): Array<NativeKept>
 
 /** What there is to say since the last call. */
 export declare function profilerLog(number: number): Array<Said>
@@ -276,6 +320,9 @@ export declare function profilerNew(options: NativeOptions): number
 /** Whether the compact note names what needs a request's calls. */
 export declare function profilerNoteNeedsCalls(number: number): boolean
 
+/** What a scrape is answered with, by its `Accept` header: a promise, kept by a thread of the core's. */
+export declare function profilerPrometheus(number: number, accept: string): Promise<NativeExposition>
+
 /** Whether calls are recorded: `always`, `asked` or `off`. */
 export declare function profilerRecord(number: number): string
 
@@ -284,6 +331,9 @@ export declare function profilerReloadFlags(number: number): Array<string>
 
 /** Opens the files of access logs again. */
 export declare function profilerReopenLogs(number: number): void
+
+/** Everything counted so far, as JSON. */
+export declare function profilerSeries(number: number): string
 
 /** Changes it, for requests that begin from now on. */
 export declare function profilerSetRecord(number: number, record: string): void

@@ -69,6 +69,11 @@ pub struct Stats {
     pub dark_errors: u64,
     /// How often it panicked.
     pub dark_panics: u64,
+    /// Values of the application's own metrics that were not taken: a name too many or none, another
+    /// kind than before, no number.
+    pub lost_metrics: u64,
+    /// Events that were too many.
+    pub lost_events: u64,
     /// Metric sinks, in the order in which they were configured.
     pub sinks: Vec<SinkStats>,
     /// Requests that asked for their profile and were refused, by reason.
@@ -128,6 +133,8 @@ impl Stats {
             log_failed: shared.log_lines(|log| &log.failed),
             log_cut: shared.log_lines(|log| &log.cut),
             panics: collected.panics,
+            lost_metrics: collected.lost_metrics,
+            lost_events: collected.lost_events,
             sinks: collected.sinks,
             calls_outside,
             refused,

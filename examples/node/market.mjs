@@ -142,6 +142,8 @@ async function serverShard(url, place) {
     // Its numbers are of 64 bits, and so strings, unless one says that they are small.
     pg.types.setTypeParser(20, Number)
     const pool = new pg.Pool({ connectionString: url, max: 4 })
+    // A connection that breaks while nobody uses it: the next query takes another.
+    pool.on('error', () => {})
     const numbered = (sql) => sql.split('?').reduce((text, part, at) => `${text}$${at}${part}`)
     return new Shard(name, async (sql, values) => (await pool.query(numbered(sql), values)).rows)
   }

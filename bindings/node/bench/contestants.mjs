@@ -238,6 +238,7 @@ const all = {
     return time(() => profiler.begin(FACTS).end(200, 0), 1)
   },
   end: () => ofHundred((request) => request.end(200, 0)),
+  'end-counted': () => ofHundred((request) => request.end(200, 0), { metrics: true }),
   finish: () => ofHundred((request) => request.finish(200, 0)),
   text: () => ofHundred((request) => request.finish(200, 0).text()),
   note() {
@@ -299,6 +300,20 @@ Object.assign(all, {
     }
     return leastOf(read, () => total, () => { total = 0 }, 1)
   },
+  'counter-map'() {
+    const counters = new Map([['registrations', new Float64Array(1)], ['logins', new Float64Array(1)]])
+    return time(() => each((index) => { counters.get(index & 1 ? 'registrations' : 'logins')[0] += 1 }), SPANS)
+  },
+  count: () => ofMetrics((our) => our.count('registrations')),
+  'count-labels': () => ofMetrics((our, index) => our.count('registrations', 1, LABELS[index & 3])),
+  gauge: () => ofMetrics((our, index) => our.gauge('queue.length', index)),
+  timing: () => ofMetrics((our, index) => our.timing('mail.sent', index)),
+  'prom-count': () => ofProm('Counter', [], (counter) => counter.inc()),
+  'prom-labels': () => ofProm('Counter', ['plan', 'country'], (counter, index) => counter.inc(LABELS[index & 3], 1)),
+  'prom-timing': () => ofProm('Histogram', [], (histogram, index) => histogram.observe(index)),
+  'otel-count': () => ofOtelMetrics('createCounter', (counter) => counter.add(1)),
+  'otel-labels': () => ofOtelMetrics('createCounter', (counter, index) => counter.add(1, LABELS[index & 3])),
+  'otel-timing': () => ofOtelMetrics('createHistogram', (histogram, index) => histogram.record(index)),
   pg: () => ofQueries(true),
   'pg-bare': () => ofQueries(false),
 })
@@ -349,8 +364,30 @@ async function ofQueries(hooked) {
   }, 20, 4_000)
 }
 
-function ofHundred(end) {
-  const our = ours()
+const LABELS = ['de', 'fr', 'pl', 'us'].map((country) => ({ plan: 'pro', country }))
+
+/** By a profiler that counts, as code that has it does. */
+function ofMetrics(one) {
+  const { profiler } = ours({ metrics: true })
+  return time(() => each((index) => one(profiler, index)), SPANS)
+}
+
+async function ofProm(kind, labelNames, one) {
+  const { default: prom } = await import('prom-client')
+  const metric = new prom[kind]({ name: 'registrations', help: 'of ours', labelNames })
+  return time(() => each((index) => one(metric, index)), SPANS)
+}
+
+async function ofOtelMetrics(kind, one) {
+  const { AggregationTemporality, InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } = await import('@opentelemetry/sdk-metrics')
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+  const readers = [new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 60_000 })]
+  const metric = new MeterProvider({ readers }).getMeter('bench')[kind]('registrations')
+  return time(() => each((index) => one(metric, index)), SPANS)
+}
+
+function ofHundred(end, options) {
+  const our = ours(options)
   return timePart(() => {
     const request = our.profiler.begin(FACTS)
     request.run(() => each((index) => our.span('dbshard01', DETAILS[index & 63], work)))

@@ -42,6 +42,8 @@ async function serve(kind, { pg: options, port }) {
   const pg = require('pg')
   const memjs = require('memjs')
   const pool = new pg.Pool({ ...options, max: 4 })
+  // The server may be stopped before its connections have ended.
+  pool.on('error', () => {})
   const cache = memjs.Client.create(`127.0.0.1:${port}`)
   for (let i = 0; i < GETS; i++) await cache.set(`listing:${i}`, `{"listing_id":${i},"title":"Clay pot"}`, { expires: 0 })
   const app = express()

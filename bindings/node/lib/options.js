@@ -41,6 +41,9 @@ const KNOWN = new Set([
   'flagsRequired',
   'stateDir',
   'noteHeader',
+  'configFile',
+  'config',
+  'metrics',
   ...Object.keys(NUMBERS),
 ])
 
@@ -107,6 +110,18 @@ function accessLog(given) {
   return { target, isFile, format }
 }
 
+/** What is counted, kept and sent: an object with the file's keys, as JSON. */
+function config(given) {
+  if (given === undefined || given === null) return undefined
+  const allowed = 'an object with the keys of the configuration file: { keep: { slowest: 3 } }'
+  if (typeof given !== 'object' || Array.isArray(given)) throw wrong('config', given, allowed)
+  try {
+    return JSON.stringify(given)
+  } catch (error) {
+    throw new TypeError(`config: cannot be written as JSON (${error.message.split('\n', 1)[0]}); allowed: ${allowed}`)
+  }
+}
+
 /** The files with the flags. */
 function flagFiles(given) {
   const files = given === undefined || given === null ? [] : [given].flat()
@@ -114,9 +129,12 @@ function flagFiles(given) {
   return files
 }
 
-/** What went wrong with options, in the names that they have here. */
-function told(error) {
-  error.message = error.message.replace(CORE_NAMES, (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()))
+/** What went wrong with options, in the names that they have here; keys of a configuration stay as they are. */
+function told(error, given) {
+  const isOfConfig = error.message.startsWith('config:') || (given?.configFile && error.message.startsWith(given.configFile))
+  if (!isOfConfig) {
+    error.message = error.message.replace(CORE_NAMES, (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()))
+  }
   error.code = 'ERR_IOPROFILER_OPTION'
   return error
 }
@@ -152,6 +170,9 @@ function check(given) {
     flags: flagFiles(given.flags),
     flagsRequired: optional(given, 'flagsRequired', 'boolean', 'true or false') ?? false,
     stateDir: optional(given, 'stateDir', 'string', 'a folder'),
+    configFile: optional(given, 'configFile', 'string', 'a path'),
+    config: config(given.config),
+    metrics: optional(given, 'metrics', 'boolean', 'true or false'),
     accessLog: accessLog(given.accessLog),
     noteFormat: optional(given, 'noteFormat', 'string', 'a format, such as "%{user_id}n %{app_us}n"'),
   }

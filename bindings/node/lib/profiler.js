@@ -4,7 +4,9 @@
 const { native, answer } = require('./board.js')
 const { storage, state } = require('./context.js')
 const { forgetAll } = require('./flags.js')
-const { Request } = require('./request.js')
+const metrics = require('./metrics.js')
+const { Profile } = require('./profile.js')
+const { Request, current } = require('./request.js')
 const { textOf } = require('./text.js')
 const options = require('./options.js')
 
@@ -32,7 +34,7 @@ class Profiler {
       checked = options.check(given)
       this.#number = native.profilerNew(checked.native)
     } catch (error) {
-      throw options.told(error)
+      throw options.told(error, given)
     }
     this.#options = checked
     this.#log = checked.onLog
@@ -261,6 +263,56 @@ class Profiler {
     return native.profilerReloadFlags(this.#number)
   }
 
+  /** Adds to a counter of the application's own. */
+  count(name, by = 1, labels = undefined) {
+    if (this.#timer === null) this.#startTimer()
+    metrics.count(this.#number, name, by, labels)
+  }
+
+  /** Sets a gauge of the application's own. */
+  gauge(name, value, labels = undefined) {
+    if (this.#timer === null) this.#startTimer()
+    metrics.gauge(this.#number, name, value, labels)
+  }
+
+  /** Counts how many milliseconds something of the application's own took. */
+  timing(name, milliseconds, labels = undefined) {
+    if (this.#timer === null) this.#startTimer()
+    metrics.timing(this.#number, name, milliseconds, labels)
+  }
+
+  /** Says that something was done to the site: `{ who, why }` are told with it. */
+  event(what, about = undefined) {
+    if (this.#timer === null) this.#startTimer()
+    metrics.event(this.#number, what, about)
+  }
+
+  /** A version of the application went live: `{ what, who, why }` are told with it. */
+  deploy(version, about = undefined) {
+    if (this.#timer === null) this.#startTimer()
+    if (!metrics.deploy(this.#number, version, about)) this.say('misuse', 'deploy: there is no version, and nothing was told')
+  }
+
+  /** Everything counted so far, as plain data. It may wait, blocking: for tests and consoles. */
+  series() {
+    return JSON.parse(native.profilerSeries(this.#number))
+  }
+
+  /** The requests that are kept: `{ reason, at, profile }`. It may wait, blocking: for staff pages. */
+  kept() {
+    return native.profilerKept(this.#number).map(({ reason, at, profile }) => ({ reason, at, profile: new Profile(profile, null) }))
+  }
+
+  /** What a scrape of Prometheus reads, by its `Accept` header: a promise. */
+  prometheus(accept = '') {
+    return require('./scrape.js').expose(this.#number, accept)
+  }
+
+  /** A handler that answers scrapes, for node:http and every framework; with a path, of that only. */
+  metrics(path = undefined) {
+    return require('./scrape.js').handler(this.#number, path)
+  }
+
   /** What happened in this process so far: plain counters. */
   stats() {
     this.countMissed()
@@ -342,4 +394,37 @@ function record(fn) {
   return first.record(fn)
 }
 
-module.exports = { Profiler, record }
+/** The profiler that code which names none speaks to: the running request's, else the first one. */
+function profilerNow() {
+  const request = current()
+  if (request !== undefined) return request.profiler
+  const [first] = all
+  return first
+}
+
+/** Adds to a counter of the application's own. */
+function count(name, by = 1, labels = undefined) {
+  profilerNow()?.count(name, by, labels)
+}
+
+/** Sets a gauge of the application's own. */
+function gauge(name, value, labels = undefined) {
+  profilerNow()?.gauge(name, value, labels)
+}
+
+/** Counts how many milliseconds something of the application's own took. */
+function timing(name, milliseconds, labels = undefined) {
+  profilerNow()?.timing(name, milliseconds, labels)
+}
+
+/** Says that something was done to the site. */
+function event(what, about = undefined) {
+  profilerNow()?.event(what, about)
+}
+
+/** A version of the application went live. */
+function deploy(version, about = undefined) {
+  profilerNow()?.deploy(version, about)
+}
+
+module.exports = { Profiler, count, deploy, event, gauge, record, timing }

@@ -247,11 +247,16 @@ class Request {
     if (recorder !== null) recorder.release()
   }
 
-  /** Tells what was kept here, and ends it, or asks whether that may be. */
+  /** Tells what was kept here, and ends it, or asks whether that may be: `answer[0]` is 1 where not. */
   #end(how, status, bytes, mode) {
     const { flags } = this
     this.flags = null
-    native.finish(this.low, this.high, how, status, bytes, mode, this.leftAt, this.route, flags?.buffer, flags?.known)
+    // Spilled calls are the core's already.
+    const recorder = this.recorder !== null && !this.recorder.spilled ? this.recorder : null
+    native.finish(
+      this.low, this.high, how, status, bytes, mode, this.leftAt, this.route, flags?.buffer, flags?.known,
+      recorder?.buffer, recorder?.handed, recorder?.count,
+    )
     flags?.release()
   }
 

@@ -4,6 +4,7 @@ use crate::profile::Held;
 use ioprofiler_core::gate::{HeaderEdit, open_headers};
 use ioprofiler_core::inject::{self, Answer, InlineCode, NotShown};
 use ioprofiler_core::render::html::{PanelOptions, panel_with};
+use ioprofiler_core::render::{Details, json, text, ticket};
 use napi::bindgen_prelude::{Buffer, External};
 use napi_derive::napi;
 
@@ -93,7 +94,7 @@ pub fn answer_page(answer: NativeAnswer, body: Buffer, profile: &External<Held>)
             InlineCode::Nonce(nonce) => options.nonce(nonce),
             InlineCode::Blocked => options.plain(true),
         };
-        page.splice(&body, &panel_with(profile.profile(), &options))
+        page.splice(&body, &panel_with(profile.data(), &options))
     });
     match page {
         Ok(body) => NativePage {
@@ -122,11 +123,11 @@ pub fn answer_replacement(
     form: String,
     status: u32,
 ) -> NativeReplacement {
-    let profile = profile.profile();
+    let data = profile.data();
     let (body, content_type) = match form.as_str() {
-        "json" => (profile.json(), "application/json"),
-        "ticket" => (profile.ticket(), "text/plain; charset=utf-8"),
-        _ => (profile.text(), "text/plain; charset=utf-8"),
+        "json" => (json(data, Details::Full), "application/json"),
+        "ticket" => (ticket(data), "text/plain; charset=utf-8"),
+        _ => (text(data), "text/plain; charset=utf-8"),
     };
     let status = inject::replaced_status(u16::try_from(status).unwrap_or(500));
     NativeReplacement {

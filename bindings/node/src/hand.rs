@@ -86,8 +86,13 @@ struct Batch<'a> {
     records: &'a mut [Record],
     from: usize,
     to: usize,
-    /// `None` where nobody wants details.
-    details: Option<&'a [u8]>,
+    /// `None` where only their number and times are wanted.
+    words: Option<Words<'a>>,
+}
+
+/// Details and targets of a range of records, each joined with NULs.
+struct Words<'a> {
+    details: &'a [u8],
     targets: &'a [u8],
 }
 
@@ -99,11 +104,13 @@ impl Batch<'_> {
         let to = self.to.min(self.records.len());
         let range = self.from.min(to)..to;
         let chosen = self.records.get(range.clone()).unwrap_or_default();
-        let with_target = chosen.iter().filter(|record| record.has(HAS_TARGET));
-        let mut targets = split(self.targets, with_target.count())?;
-        let mut details = match self.details {
-            Some(details) => split(details, chosen.len())?,
-            None => Texts::None,
+        let (mut details, mut targets) = match self.words {
+            Some(words) => {
+                let with_target = chosen.iter().filter(|record| record.has(HAS_TARGET));
+                let targets = split(words.targets, with_target.count())?;
+                (split(words.details, chosen.len())?, targets)
+            }
+            None => (Texts::None, Texts::None),
         };
         let sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
         for index in range {
@@ -185,15 +192,13 @@ impl<'a> Texts<'a> {
 }
 
 /// `hand(low, high, records, from, to, details, targets)`: hands over calls of an open request.
-/// `details` is `undefined` where nobody wants them. Answers 1, and does nothing, where texts are
-/// not as many as calls.
+/// Answers 1, and does nothing, where texts are not as many as calls.
 pub(crate) fn hand(call: &Call) {
     call.answer(0);
     let Some(desk) = call.request().hand_over() else {
         return;
     };
     let (from, to) = (call.u32(3) as usize, call.u32(4) as usize);
-    let has_details = call.is_string(5);
     call.with_text(5, |details| {
         call.with_text(6, |targets| {
             let batch = Batch {
@@ -201,14 +206,34 @@ pub(crate) fn hand(call: &Call) {
                 records: unsafe { call.records(2) },
                 from,
                 to,
-                details: has_details.then_some(details),
-                targets,
+                words: Some(Words { details, targets }),
             };
             if batch.hand(&desk).is_err() {
                 call.answer(1);
             }
         });
     });
+}
+
+/// As [`hand`], without texts: the records, from and to are the arguments from `at` on. For calls
+/// that are only added up.
+pub(crate) fn hand_times(call: &Call, at: usize) {
+    let (from, to) = (call.u32(at + 1) as usize, call.u32(at + 2) as usize);
+    if from == to {
+        return;
+    }
+    let Some(desk) = call.request().hand_over() else {
+        return;
+    };
+    let batch = Batch {
+        // SAFETY: an argument of the running call, which runs no JavaScript; all bits are valid.
+        records: unsafe { call.records(at) },
+        from,
+        to,
+        words: None,
+    };
+    // Without texts there is nothing to be miscounted.
+    drop(batch.hand(&desk));
 }
 
 /// `late(records, index, detail, target)`: what became known of a call after it was handed over
@@ -249,7 +274,7 @@ pub fn profile_hand(
     details: String,
     targets: String,
 ) -> u32 {
-    let Some(desk) = profile.profile().hand_over() else {
+    let Some(desk) = profile.hand_over() else {
         return 0;
     };
     let length = records.len() / size_of::<Record>();
@@ -264,8 +289,10 @@ pub fn profile_hand(
         records,
         from: from as usize,
         to: to as usize,
-        details: Some(details.as_bytes()),
-        targets: targets.as_bytes(),
+        words: Some(Words {
+            details: details.as_bytes(),
+            targets: targets.as_bytes(),
+        }),
     };
     u32::from(batch.hand(&desk).is_err())
 }

@@ -37,6 +37,7 @@ mod flags;
 mod gate;
 mod guard;
 mod hand;
+mod metrics;
 mod profile;
 mod profiler;
 mod raw;

@@ -6,7 +6,9 @@ use crate::request::fields;
 use ioprofiler_core::gate::Gate;
 use ioprofiler_core::handle::RequestHandle;
 use ioprofiler_core::render::{Details, json};
-use ioprofiler_core::{AccessLog, Facts, Hook, LogEvent, LogFormat, NoteFormat, Profiler, Record};
+use ioprofiler_core::{
+    AccessLog, Facts, Hook, LogEvent, LogFormat, NoteFormat, Profiler, Record, SinkStats,
+};
 use napi::{Env, Error, Result};
 use napi_derive::napi;
 use std::borrow::Cow;
@@ -76,6 +78,11 @@ pub struct NativeOptions {
     pub flags_required: bool,
     /// A folder for what outlives the process.
     pub state_dir: Option<String>,
+    /// What is counted, kept and sent: a file, and the same as JSON.
+    pub config_file: Option<String>,
+    pub config: Option<String>,
+    /// Counts though nobody is sent anything.
+    pub metrics: Option<bool>,
 }
 
 /// Where a line for each finished request goes, and how it looks.
@@ -109,7 +116,7 @@ fn wrong(error: impl std::fmt::Display) -> Error {
     Error::from_reason(error.to_string())
 }
 
-fn build(options: &NativeOptions) -> Result<Entry> {
+fn build(number: u32, options: &NativeOptions) -> Result<Entry> {
     let mut gate = Gate::parse(&options.gate, &options.gate_secrets).map_err(wrong)?;
     if let Some(parameter) = &options.gate_parameter {
         gate = gate.parameter(parameter).map_err(wrong)?;
@@ -130,6 +137,19 @@ fn build(options: &NativeOptions) -> Result<Entry> {
                 said.push_back((event.kind.to_owned(), event.message.clone()));
             }
         });
+    if number != 0 {
+        // Several worker threads of a process, each with a profiler of its own, are told apart.
+        builder = builder.worker(format!("{}-{number}", std::process::id()));
+    }
+    if let Some(file) = &options.config_file {
+        builder = builder.config_file(file);
+    }
+    if let Some(config) = &options.config {
+        builder = builder.config_json(config);
+    }
+    if let Some(metrics) = options.metrics {
+        builder = builder.metrics(metrics);
+    }
     if let Some(log) = &options.access_log {
         builder = builder.access_log(log.build()?);
     }
@@ -191,8 +211,8 @@ pub fn profiler_new(env: Env, options: NativeOptions) -> Result<u32> {
             number
         }
         None => {
-            let entry = build(&options)?;
             let number = numbers.next;
+            let entry = build(number, &options)?;
             let place = PROFILERS.get(number as usize);
             let place = place.ok_or_else(|| wrong("a process has at most 1,024 profilers"))?;
             drop(place.set(entry));
@@ -412,6 +432,8 @@ pub struct NativeStats {
     pub queue_dropped: f64,
     pub panics: f64,
     pub lost_notes: f64,
+    pub lost_metrics: f64,
+    pub lost_events: f64,
     pub log_written: f64,
     pub log_dropped: f64,
     pub log_failed: f64,
@@ -428,6 +450,19 @@ pub struct NativeStats {
     /// Things that are wrong in the files now.
     pub flags_errors: f64,
     pub refused: Vec<RefusedCount>,
+    pub sinks: Vec<NativeSinkStats>,
+}
+
+/// What became of the values that one sink was given.
+#[napi(object)]
+pub struct NativeSinkStats {
+    pub name: String,
+    pub produced: f64,
+    pub sent: f64,
+    pub dropped: f64,
+    pub failures: f64,
+    /// Why the last attempt failed; empty where none has.
+    pub why: String,
 }
 
 /// Counters of this process, and of one profiler.
@@ -456,6 +491,8 @@ pub fn profiler_stats(number: u32) -> NativeStats {
         queue_dropped: count(stats.queue_dropped),
         panics: count(stats.panics) + f64::from(guard::panics()),
         lost_notes: count(stats.lost_notes),
+        lost_metrics: count(stats.lost_metrics),
+        lost_events: count(stats.lost_events),
         log_written: count(stats.log_written),
         log_dropped: count(stats.log_dropped),
         log_failed: count(stats.log_failed),
@@ -476,6 +513,18 @@ pub fn profiler_stats(number: u32) -> NativeStats {
                 count: count(*times),
             })
             .collect(),
+        sinks: stats.sinks.iter().map(sink_stats).collect(),
+    }
+}
+
+fn sink_stats(sink: &SinkStats) -> NativeSinkStats {
+    NativeSinkStats {
+        name: sink.name.to_owned(),
+        produced: sink.produced as f64,
+        sent: sink.sent as f64,
+        dropped: sink.dropped as f64,
+        failures: sink.failures as f64,
+        why: sink.why.clone(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::board::{self, Board};
 use crate::guard::guard;
-use crate::{flags, hand, profiler, request};
+use crate::{flags, hand, metrics, profiler, request};
 use ioprofiler_core::handed::Tick;
 use ioprofiler_core::handle::RequestHandle;
 use napi::bindgen_prelude::Object;
@@ -14,7 +14,7 @@ use napi_derive::napi;
 use std::mem::MaybeUninit;
 
 /// A callback takes at most so many arguments.
-const MOST: usize = 10;
+const MOST: usize = 13;
 
 /// One running call of a raw callback.
 pub(crate) struct Call {
@@ -225,6 +225,10 @@ callbacks! {
     header = request::header;
     hand = hand::hand;
     late = hand::late;
+    metric = metrics::metric;
+    count = metrics::count;
+    gauge = metrics::gauge;
+    timing = metrics::timing;
 }
 
 /// Writes the clock's reading onto the board. The hottest of all: no guard, since nothing in it

@@ -1,8 +1,10 @@
 //! Requests by their handles' halves: facts, the answer, the end.
 
 use crate::flags::{self, Ahead};
+use crate::hand::hand_times;
 use crate::profile::{Held, held};
 use crate::raw::Call;
+use ioprofiler_core::collect::Wanted;
 use ioprofiler_core::handed::Tick;
 use ioprofiler_core::handle::RequestHandle;
 use ioprofiler_core::{Request, State};
@@ -58,10 +60,11 @@ fn tell_from(call: &Call, at: usize) {
     }
 }
 
-/// `finish(low, high, how, status, bytes, mode, tick, route, flags, known)`: tells, and ends the
-/// request; `how` is 0, or 1 where the client left. Answers 1, and ends nothing, where somebody wants
-/// the profile, and its calls are to be handed over first; mode 1 says that they were (and all else
-/// was told), mode 2 only asks.
+/// `finish(low, high, how, status, bytes, mode, tick, route, flags, known, records, from, to)`: tells,
+/// and ends the request; `how` is 0, or 1 where the client left. Where its calls are only added up,
+/// those records are handed over first. Answers 1, and ends nothing, where somebody wants the profile,
+/// and its calls are to be handed over with their details; mode 1 says that they were (and all else was
+/// told), mode 2 only asks.
 pub(crate) fn finish(call: &Call) {
     let mode = call.u32(5);
     if mode != ANYWAY {
@@ -74,11 +77,20 @@ pub(crate) fn finish(call: &Call) {
     } else {
         State::Aborted
     };
-    let wanted = mode != ANYWAY && request.is_wanted(state, status(number));
-    call.answer(u32::from(wanted));
-    if !wanted && mode != ONLY_ASK {
-        drop(end(&request, how, number, call.f64(4)));
+    let wanted = match mode {
+        ANYWAY => Wanted::Nothing,
+        _ => request.wanted(state, status(number)),
+    };
+    // Whoever only asks makes a profile, which must not be without details.
+    let with_details = wanted == Wanted::Details || (mode == ONLY_ASK && wanted == Wanted::Times);
+    call.answer(u32::from(with_details));
+    if with_details || mode == ONLY_ASK {
+        return;
     }
+    if wanted == Wanted::Times {
+        hand_times(call, 10);
+    }
+    drop(end(&request, how, number, call.f64(4)));
 }
 
 fn end(request: &Request, how: u32, number: u32, sent: f64) -> ioprofiler_core::Profile {
@@ -130,7 +142,7 @@ pub(crate) fn note(call: &Call) {
 }
 
 /// 2⁵³: whole numbers up to here are exact in JavaScript.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+pub(crate) const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// `header(low, high, name, value)`: a header of the answer that a log format names.
 pub(crate) fn header(call: &Call) {

@@ -12,6 +12,7 @@ import { Redis } from 'ioredis'
 import mysql from 'mysql2'
 import pg from 'pg'
 import { Profiler, current, span } from 'ioprofiler'
+import { pgPool } from './support/pools.mjs'
 import { mariadb, needs, postgresql, redis } from './support/servers.mjs'
 
 const NAMES = ['A', 'B', 'C']
@@ -44,8 +45,7 @@ function listen(t, channel, see) {
 
 test('pg: a busy pool', { skip: needs('postgres', 'initdb') }, async (t) => {
   const options = await postgresql()
-  const pool = new pg.Pool({ ...options, max: 1 })
-  pool.on('error', () => {})
+  const pool = pgPool({ ...options, max: 1 })
   t.after(() => pool.end())
   const { seen, see, als, done } = naively(async (name) => {
     await new Promise((resolve) => pool.query(`SELECT '${name}'`, () => {

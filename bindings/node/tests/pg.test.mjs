@@ -8,6 +8,7 @@ import pg from 'pg'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { span } from 'ioprofiler'
+import { pgPool } from './support/pools.mjs'
 import { needs, postgresql } from './support/servers.mjs'
 import { brief, callsOf, interleaved, profiler } from './support/requests.mjs'
 
@@ -16,9 +17,7 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
   let pool
   before(async () => {
     options = await postgresql('shop', ['log_statement=all', 'log_line_prefix=%a|'])
-    pool = new pg.Pool({ ...options, max: 1 })
-    // It ends before its connections have: the server may be stopped between.
-    pool.on('error', () => {})
+    pool = pgPool({ ...options, max: 1 })
   })
   after(() => pool.end())
 
@@ -85,7 +84,7 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
 
   test('10,000 interleaved requests over pools of 1 and 10', async () => {
     for (const max of [1, 10]) {
-      const busy = new pg.Pool({ ...options, max })
+      const busy = pgPool({ ...options, max })
       const details = await interleaved(5_000, (index) => Promise.all([busy.query(`SELECT ${index}`), busy.query('SELECT $1::int', [index])]))
       details.forEach((own, index) => assert.deepEqual(own.sort(), ['SELECT $1::int', `SELECT ${index}`]))
       await busy.end()
@@ -125,8 +124,7 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
   })
 
   test('as many calls as the server counted', async () => {
-    const counted = new pg.Pool({ ...options, max: 3, application_name: 'counted' })
-    counted.on('error', () => {})
+    const counted = pgPool({ ...options, max: 3, application_name: 'counted' })
     const { calls } = await callsOf(async () => {
       await Promise.all(Array.from({ length: 30 }, (_, index) => counted.query(index % 2 === 0 ? 'SELECT 1' : { text: 'SELECT $1::int', values: [index] })))
       const client = await counted.connect()
@@ -144,8 +142,7 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
   })
 
   test('what a pool does for a new connection is seen by whoever waited for it, its timers by nobody', async () => {
-    const own = new pg.Pool({ ...options, max: 1 })
-    own.on('error', () => {})
+    const own = pgPool({ ...options, max: 1 })
     own.on('connect', (client) => client.query("SET application_name = 'own'"))
     const { calls } = await callsOf(async () => {
       await own.query('SELECT 1')

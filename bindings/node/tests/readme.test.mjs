@@ -43,7 +43,8 @@ async function run(t, text, names) {
     rmSync(folder, { recursive: true })
   })
   writeFileSync(join(folder, 'flags.toml'), FLAGS)
-  const all = blocks(text, 'js').join('\n').replaceAll('/var/log/shop', folder)
+  writeFileSync(join(folder, 'ioprofiler.toml'), '[prometheus]\n')
+  const all = blocks(text, 'js').join('\n').replaceAll(/\/var\/(log|lib)\/shop/g, folder)
   const imports = [...new Set(all.match(/^import .*$/gm))]
   // One name may be imported in several blocks.
   const code = all.replace(/^import .*$/gm, '')
@@ -67,7 +68,7 @@ test('the package\'s README runs', async (t) => {
   process.env.IOPROFILER_SECRET = 's'.repeat(32)
   const said = []
   t.mock.method(console, 'log', (...words) => said.push(words.join(' ')))
-  const made = await run(t, own, 'app, profiler, flagged, logging, html, log, other, profile, note')
+  const made = await run(t, own, 'app, profiler, flagged, logging, counting, html, log, other, profile, note')
   assert.equal(made.html, '<p>5</p>')
   assert.match(said[0], /^green \[object Object\]$/)
   assert.match(said[1], /^on on new_search: on, because on/)
@@ -91,7 +92,13 @@ test('the package\'s README runs', async (t) => {
   assert.equal(granted.status, 204)
   assert.match(granted.headers['set-cookie'], /^ioprofiler=iop1\./)
   assert.equal((await request(port, '/staff/profiles', { ...as('bob'), method: 'POST' })).status, 403)
-  for (const one of [made.profiler, made.flagged, made.logging]) one.shutdown()
+
+  made.counting.begin({ path: '/' }).end(200)
+  assert.ok(made.counting.flush(5_000))
+  const scraped = await request(port, '/metrics')
+  assert.equal(scraped.status, 200)
+  for (const line of [/^queue_length\{?.* 17$/m, /^mail_sent_seconds_count.* 1$/m, /^ioprofiler_deploy_timestamp.*version="8c1f"/m]) assert.match(scraped.body, line)
+  for (const one of [made.profiler, made.flagged, made.logging, made.counting]) one.shutdown()
 })
 
 test('the front page\'s lines run', async (t) => {

@@ -100,7 +100,7 @@ impl Future for MetricsFuture {
             Inner::WrongMethod => wrong_method(),
             Inner::Waiting(receiver) => match ready!(Pin::new(receiver).poll(cx)) {
                 Ok(exposition) => shown(exposition),
-                Err(oneshot::Canceled) => busy(),
+                Err(oneshot::Canceled) => shown(Exposition::busy()),
             },
         }))
     }
@@ -126,11 +126,6 @@ fn shown(exposition: Exposition) -> Response<Full<Bytes>> {
     let status = StatusCode::from_u16(exposition.status);
     let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     answer(status, exposition.content_type, exposition.body)
-}
-
-fn busy() -> Response<Full<Bytes>> {
-    let why = "too many scrapes at once, or no thread to be had\n";
-    answer(StatusCode::SERVICE_UNAVAILABLE, PLAIN, why)
 }
 
 fn wrong_method() -> Response<Full<Bytes>> {

@@ -3,6 +3,7 @@
 use super::Wanted;
 use super::events::Event;
 use super::kept::Kept;
+use super::own::MetricId;
 use super::series::Series;
 use crate::profile::State;
 use crate::profiler::{Profiler, Shared};
@@ -55,6 +56,34 @@ impl Profiler {
             let duration = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
             here.own()
                 .timing(name, duration, || self.shared.own_metric_made());
+        }
+    }
+
+    /// As [`Profiler::count`], of a name that was looked up before.
+    #[inline]
+    pub fn count_by_id(&self, id: MetricId, by: u64) {
+        if let Some(here) = self.shared.collector.here(self.shared) {
+            here.own()
+                .count_by_id(id, by, || self.shared.own_metric_made());
+        }
+    }
+
+    /// As [`Profiler::gauge`], of a name that was looked up before.
+    #[inline]
+    pub fn gauge_by_id(&self, id: MetricId, value: f64) {
+        if let Some(here) = self.shared.collector.here(self.shared) {
+            here.own()
+                .gauge_by_id(id, value, || self.shared.own_metric_made());
+        }
+    }
+
+    /// As [`Profiler::timing`], of a name that was looked up before.
+    #[inline]
+    pub fn timing_by_id(&self, id: MetricId, duration: Duration) {
+        if let Some(here) = self.shared.collector.here(self.shared) {
+            let duration = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+            here.own()
+                .timing_by_id(id, duration, || self.shared.own_metric_made());
         }
     }
 

@@ -30,9 +30,6 @@ fn counter(metric: &'static Metric, labels: &[&str], count: u64) -> Sample {
 /// What a collector knows beside.
 pub(super) struct Beside<'a> {
     pub(super) stuck: u64,
-    /// Values of the application's own metrics, and events, that were not taken.
-    pub(super) lost_metrics: u64,
-    pub(super) lost_events: u64,
     pub(super) version: Option<&'a str>,
     /// The version that was deployed last, and when, nanoseconds since 1970.
     pub(super) deployed: Option<&'a (Arc<str>, u64)>,
@@ -48,7 +45,7 @@ pub(super) fn add(shared: &Shared, beside: &Beside<'_>, samples: &mut Vec<Sample
     samples.push(gauge(&REQUEST_LIVE, &[], stats.live as f64));
     samples.push(gauge(&REQUEST_STUCK, &[], beside.stuck as f64));
     samples.push(counter(&PROFILER_OUTSIDE, &[], stats.calls_outside));
-    for (reason, count) in drops(&stats, beside.lost_metrics, beside.lost_events) {
+    for (reason, count) in drops(&stats) {
         samples.push(counter(&PROFILER_DROPPED, &[reason], count));
     }
     if let Some(version) = beside.version {
@@ -61,11 +58,7 @@ pub(super) fn add(shared: &Shared, beside: &Beside<'_>, samples: &mut Vec<Sample
 }
 
 /// What was not kept, by reason.
-pub(super) fn drops(
-    stats: &Stats,
-    lost_metrics: u64,
-    lost_events: u64,
-) -> [(&'static str, u64); 10] {
+pub(super) fn drops(stats: &Stats) -> [(&'static str, u64); 10] {
     [
         ("queue", stats.queue_dropped),
         ("spans", stats.unlisted),
@@ -74,8 +67,8 @@ pub(super) fn drops(
         ("log_failed", stats.log_failed),
         ("notes", stats.lost_notes),
         ("late", stats.late_spans),
-        ("metrics", lost_metrics),
-        ("events", lost_events),
+        ("metrics", stats.lost_metrics),
+        ("events", stats.lost_events),
         ("panics", stats.panics),
     ]
 }

@@ -163,14 +163,11 @@ impl Metrics {
     /// What belongs to the process, and to no version.
     fn series_of_process(&mut self, shared: &'static Shared, here: &Here) -> Series {
         let mut samples = Vec::new();
-        let own = here.existing_own();
-        if let Some(own) = own {
+        if let Some(own) = here.existing_own() {
             self.own.samples(own, &mut self.histograms, &mut samples);
         }
         let beside = Beside {
             stuck: self.stuck.count(),
-            lost_metrics: own.map_or(0, super::own::Own::lost),
-            lost_events: here.events_lost.load(Ordering::Relaxed),
             version: self.aggregate.version().map(|version| &**version),
             deployed: self.deployed.as_ref(),
         };
@@ -226,7 +223,7 @@ impl Metrics {
         self.keep_pace(here);
         if self.state.is_some() && (all || self.is_telling_due(leads)) {
             self.tell(shared, here);
-            self.tell_status(shared, here, leads);
+            self.tell_status(shared, leads);
         }
         self.send(shared, here, leads, all);
         said
@@ -242,12 +239,10 @@ impl Metrics {
     }
 
     /// Says how this process is.
-    fn tell_status(&mut self, shared: &'static Shared, here: &Here, leads: bool) {
+    fn tell_status(&mut self, shared: &'static Shared, leads: bool) {
         let options = &shared.collector.options;
         let stats = Stats::counted(shared);
-        let lost_metrics = here.existing_own().map_or(0, super::own::Own::lost);
-        let lost_events = here.events_lost.load(Ordering::Relaxed);
-        let drops = gauges::drops(&stats, lost_metrics, lost_events);
+        let drops = gauges::drops(&stats);
         let nanoseconds = options.metrics.stuck_after.as_nanos();
         let status = ProcessStatus {
             pid: shared.pid(),
@@ -331,14 +326,8 @@ impl Metrics {
                 state.new_deploy()
             }
             None => {
-                let mut known = self.deployed.as_ref().map(|(version, _)| version.clone());
-                events.retain(|event| {
-                    let is_news = is_news(event, known.as_deref());
-                    if let (EventKind::Deploy, Some(version)) = (event.kind, &event.version) {
-                        known = Some(Arc::from(version.as_str()));
-                    }
-                    is_news
-                });
+                let known = self.deployed.as_ref().map(|(version, _)| &**version);
+                keep_news(&mut events, known);
                 let is_deploy =
                     |event: &&Event| event.kind == EventKind::Deploy && event.version.is_some();
                 events.iter().rev().find(is_deploy).cloned()
@@ -395,8 +384,42 @@ impl Metrics {
     }
 }
 
-/// Whether an event is new: a deploy of the version that was deployed last is not.
-fn is_news(event: &Event, deployed: Option<&str>) -> bool {
-    let version = event.version.as_deref();
-    event.kind != EventKind::Deploy || version.is_none() || version != deployed
+/// Leaves out what is no news: a deploy of the version that was deployed last.
+fn keep_news(events: &mut Vec<Event>, deployed: Option<&str>) {
+    let mut deployed = deployed.map(str::to_owned);
+    events.retain(|event| {
+        if event.kind != EventKind::Deploy || event.version.is_none() {
+            return true;
+        }
+        let is_news = event.version != deployed;
+        deployed.clone_from(&event.version);
+        is_news
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deploy_told_twice_is_one_event() {
+        let told = ["1", "2", "2", "3", "2"].map(Event::deploy);
+        let mut events: Vec<Event> = told.to_vec();
+        events.insert(2, Event::new(EventKind::Own, "cache emptied"));
+        events.push(Event::new(EventKind::Deploy, "").what("prices"));
+        events.push(Event::new(EventKind::Deploy, "").what("prices"));
+        keep_news(&mut events, Some("1"));
+        let said: Vec<String> = events.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "deploy 2",
+                "own cache emptied",
+                "deploy 3",
+                "deploy 2",
+                "deploy: prices",
+                "deploy: prices"
+            ]
+        );
+    }
 }

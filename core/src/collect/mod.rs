@@ -91,6 +91,8 @@ pub(crate) struct Counts {
     pub(crate) queued: u64,
     pub(crate) dropped: u64,
     pub(crate) panics: u64,
+    pub(crate) lost_metrics: u64,
+    pub(crate) lost_events: u64,
     pub(crate) sinks: Vec<SinkStats>,
 }
 
@@ -412,6 +414,8 @@ impl Collector {
             queued: of(|here| &here.queued),
             dropped: of(|here| &here.dropped),
             panics: of(|here| &here.panics),
+            lost_metrics: here.and_then(Here::existing_own).map_or(0, own::Own::lost),
+            lost_events: of(|here| &here.events_lost),
             sinks: here.map_or_else(Vec::new, |here| {
                 here.fates
                     .iter()

@@ -24,6 +24,48 @@ pub(super) const MAX_LABELS: usize = 8;
 
 static NAMES: Names<MAX_METRICS, 4_096> = Names::new();
 
+/// A metric's name as a number: for hosts to whom handing a text over costs more than counting.
+///
+/// ```
+/// # fn main() -> Result<(), ioprofiler::Error> {
+/// use ioprofiler::collect::own::MetricId;
+/// let profiler = ioprofiler::Profiler::builder().metrics(true).threadless(true).build()?;
+/// let id = MetricId::intern("registrations;plan=pro");
+/// if let Some(id) = id {
+///     profiler.count_by_id(id, 1);
+/// }
+/// profiler.count("registrations;plan=pro", 1);
+/// let series = profiler.series();
+/// let own = series[0].samples.iter().find(|sample| sample.name.as_str() == "registrations");
+/// assert_eq!(own.unwrap().value, ioprofiler::collect::series::Value::Counter(2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MetricId(u16);
+
+impl MetricId {
+    /// Of a name, as [`Profiler::count`](crate::Profiler::count) takes it: the same as long as the
+    /// process lives, and in all its profilers. `None` where it can be no name, or there are too many.
+    #[must_use]
+    pub fn intern(name: &str) -> Option<Self> {
+        let number = is_name(name).then(|| NAMES.intern(name))?;
+        number.map(Self)
+    }
+
+    /// From a number that a host kept.
+    #[must_use]
+    pub const fn from_number(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
 /// What a metric is, decided by its first use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -75,23 +117,32 @@ impl Own {
     /// The metric of a name, made at its first use. `made` is run then.
     #[inline]
     fn metric(&self, name: &str, kind: Kind, made: impl FnOnce()) -> Option<&'static Metric> {
-        let known = NAMES.find(name.as_bytes());
-        let metric = known.and_then(|number| self.metrics.get(usize::from(number))?.get());
-        match metric {
+        match NAMES.find(name.as_bytes()) {
+            Some(number) => self.numbered(MetricId(number), kind, made),
+            None => self.numbered(MetricId::intern(name)?, kind, made),
+        }
+    }
+
+    #[inline]
+    fn numbered(&self, id: MetricId, kind: Kind, made: impl FnOnce()) -> Option<&'static Metric> {
+        let place = self.metrics.get(usize::from(id.0))?;
+        match place.get() {
             Some(metric) if metric.kind.load(Ordering::Relaxed) == kind as u8 => Some(metric),
             Some(_) => None,
-            None => self.make(name, kind, made),
+            None => Self::make(place, id, kind, made),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn make(&self, name: &str, kind: Kind, made: impl FnOnce()) -> Option<&'static Metric> {
-        if !is_name(name) {
-            return None;
-        }
-        let number = NAMES.intern(name)?;
-        let place = self.metrics.get(usize::from(number))?;
+    fn make(
+        place: &Forever<Metric>,
+        id: MetricId,
+        kind: Kind,
+        made: impl FnOnce(),
+    ) -> Option<&'static Metric> {
+        // A number that no name has is nobody's.
+        NAMES.name(id.0)?;
         let new: &'static Metric = Box::leak(Box::new(Metric::new(kind)));
         // What lost a race is leaked: once a metric, at most.
         let metric = place.set(new).err().unwrap_or(new);
@@ -106,27 +157,52 @@ impl Own {
 
     #[inline]
     pub(crate) fn count(&self, name: &str, by: u64, made: impl FnOnce()) {
-        match self.metric(name, Kind::Counter, made) {
-            Some(metric) => metric.add(by),
-            None => self.lose(),
-        }
+        self.use_if(self.metric(name, Kind::Counter, made), |metric| {
+            metric.add(by);
+        });
+    }
+
+    #[inline]
+    pub(crate) fn count_by_id(&self, id: MetricId, by: u64, made: impl FnOnce()) {
+        self.use_if(self.numbered(id, Kind::Counter, made), |metric| {
+            metric.add(by);
+        });
     }
 
     #[inline]
     pub(crate) fn gauge(&self, name: &str, value: f64, made: impl FnOnce()) {
-        match self.metric(name, Kind::Gauge, made) {
-            Some(metric) if value.is_finite() => {
-                metric.gauge.store(value.to_bits(), Ordering::Relaxed);
-                metric.set_at.store(clock::wall(), Ordering::Relaxed);
-            }
-            _ => self.lose(),
-        }
+        let metric = self.metric(name, Kind::Gauge, made);
+        self.use_if(metric.filter(|_| value.is_finite()), |metric| {
+            metric.set(value);
+        });
+    }
+
+    #[inline]
+    pub(crate) fn gauge_by_id(&self, id: MetricId, value: f64, made: impl FnOnce()) {
+        let metric = self.numbered(id, Kind::Gauge, made);
+        self.use_if(metric.filter(|_| value.is_finite()), |metric| {
+            metric.set(value);
+        });
     }
 
     #[inline]
     pub(crate) fn timing(&self, name: &str, duration_ns: u64, made: impl FnOnce()) {
-        match self.metric(name, Kind::Timing, made) {
-            Some(metric) => metric.time(duration_ns),
+        self.use_if(self.metric(name, Kind::Timing, made), |metric| {
+            metric.time(duration_ns);
+        });
+    }
+
+    #[inline]
+    pub(crate) fn timing_by_id(&self, id: MetricId, duration_ns: u64, made: impl FnOnce()) {
+        self.use_if(self.numbered(id, Kind::Timing, made), |metric| {
+            metric.time(duration_ns);
+        });
+    }
+
+    #[inline(always)]
+    fn use_if(&self, metric: Option<&Metric>, take: impl FnOnce(&Metric)) {
+        match metric {
+            Some(metric) => take(metric),
             None => self.lose(),
         }
     }
@@ -159,6 +235,11 @@ impl Metric {
         if let Some(shard) = self.counted.get(context::shard() % SHARDS) {
             shard.0.fetch_add(by, Ordering::Relaxed);
         }
+    }
+
+    fn set(&self, value: f64) {
+        self.gauge.store(value.to_bits(), Ordering::Relaxed);
+        self.set_at.store(clock::wall(), Ordering::Relaxed);
     }
 
     fn counted(&self) -> u64 {
@@ -308,14 +389,19 @@ mod tests {
     fn what_is_counted_comes_out_once() {
         let own = Own::new();
         own.count("own.test.requests", 2, || {});
-        own.count("own.test.requests", 3, || {});
+        let requests = MetricId::intern("own.test.requests").unwrap();
+        own.count_by_id(requests, 3, || {});
         own.gauge("own.test.queue", 1.5, || {});
         own.timing("own.test.mail", 1_500_000, || {});
-        own.timing("own.test.mail", 2_500_000, || {});
+        let mail = MetricId::intern("own.test.mail").unwrap();
+        own.timing_by_id(mail, 2_500_000, || {});
         own.count("own.test.queue", 1, || {});
         own.gauge("own.test.queue", f64::NAN, || {});
         own.count("", 1, || {});
-        assert_eq!(own.lost(), 3);
+        own.count_by_id(mail, 1, || {});
+        own.timing_by_id(MetricId::from_number(u16::MAX), 1, || {});
+        own.gauge_by_id(MetricId::from_number(1_999), 1.0, || {});
+        assert_eq!((own.lost(), MetricId::intern("")), (6, None));
         let (mut moved, mut histograms) = (Moved::default(), Histograms::default());
         for _ in 0..2 {
             let mut samples = Vec::new();

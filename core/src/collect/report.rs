@@ -77,6 +77,16 @@ impl Report {
             ),
             ("misuse", "stale or doubled handles", stats.stale_handles),
             (
+                "misuse",
+                "values of metrics not taken: a name too long or too many, another kind than before, or no number",
+                stats.lost_metrics,
+            ),
+            (
+                "misuse",
+                "events not taken: too many at once",
+                stats.lost_events,
+            ),
+            (
                 "queue",
                 "finished requests dropped: the queue was full",
                 stats.queue_dropped,

@@ -2,6 +2,7 @@
 
 use super::*;
 use ioprofiler::{Event, EventKind, Profiler};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn counters_gauges_and_timings_need_no_registration() {
@@ -28,9 +29,12 @@ fn counters_gauges_and_timings_need_no_registration() {
 
 #[test]
 fn what_cannot_be_taken_is_counted() {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&said);
     let profiler = Profiler::builder()
         .metrics(true)
         .threadless(true)
+        .on_log(move |event| log.lock().unwrap().push(event.message.clone()))
         .build()
         .unwrap();
     profiler.count("lost.kind", 1);
@@ -42,6 +46,11 @@ fn what_cannot_be_taken_is_counted() {
     let series = profiler.series();
     assert_eq!(counter(&series, "profiler.dropped", &["metrics"]), 5);
     assert_eq!(counter(&series, "lost.kind", &[]), 1);
+    assert_eq!(profiler.stats().lost_metrics, 5);
+    profiler.flush(Duration::from_secs(5));
+    let said = said.lock().unwrap();
+    let is_said = |line: &String| line.contains("values of metrics not taken");
+    assert!(said.iter().any(is_said), "{said:?}");
 }
 
 #[test]

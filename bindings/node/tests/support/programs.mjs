@@ -49,7 +49,23 @@ function find(name) {
 /** Skips a test, saying so, where programs are missing. */
 export function needs(...programs) {
   const missing = programs.find((program) => find(program) === null)
-  if (missing === undefined) return false
+  return missing === undefined ? false : skipping(missing)
+}
+
+/** Debian's Python, for which Debian's modules are. */
+export const PYTHON = '/usr/bin/python3'
+
+/** The same where a module of Debian's Python is missing, which a package has. */
+export function needsPython(module, debianPackage) {
+  try {
+    execFileSync(PYTHON, ['-c', `import ${module}`], { stdio: 'ignore' })
+    return false
+  } catch {
+    return skipping(debianPackage)
+  }
+}
+
+function skipping(missing) {
   if (process.env.IOPROFILER_TEST_SERVERS === 'required') throw new Error(`${missing} is not installed, and IOPROFILER_TEST_SERVERS=required`)
   console.log(`skipped: ${missing}: not installed`)
   return `${missing} is not installed`

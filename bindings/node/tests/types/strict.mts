@@ -1,7 +1,10 @@
 // Compiled by `tsc --strict`, never run: the interface as TypeScript sees it.
 
 import http from 'node:http'
-import ioprofiler, { Profiler, Profile, Span, category, current, dark, decide, explain, flag, flagData, record, scope, span, variant, type Decision, type LogEvent } from 'ioprofiler'
+import ioprofiler, {
+  Profiler, Profile, Span, category, count, current, dark, decide, deploy, event, explain, flag, flagData, gauge, record, scope, span, timing, variant,
+  type Decision, type Exposition, type Kept, type LogEvent, type Series,
+} from 'ioprofiler'
 
 const profiler = new Profiler({
   record: 'always',
@@ -50,6 +53,28 @@ new Profiler({ gate: 'flag:staff' })
 const problems: string[] = profiler.reloadFlags()
 const version: string | undefined = profiler.stats().flagsVersion
 
+const counting = new Profiler({ configFile: 'ioprofiler.toml', config: { keep: { slowest: 3 }, webhook: [{ url: 'http://chat.example/' }] }, metrics: true })
+function counted(): [number, string | undefined] {
+  count('registrations')
+  counting.count('registrations', 2n, { plan: 'pro', trial: true, from: undefined })
+  gauge('queue', 17, { of: 'mail' })
+  timing('mail.sent', performance.now())
+  event('cache emptied', { who: 'erika', why: 'nonsense' })
+  deploy(process.env.GIT_SHA, { what: 'new search' })
+  const series: Series[] = counting.series()
+  const kept: Kept[] = counting.kept()
+  const profile: Profile | undefined = kept[0]?.profile
+  const p95: number | null | undefined = series[0]?.samples[0]?.p95
+  return [p95 ?? 0, profile?.text()]
+}
+async function scraped(): Promise<string> {
+  const { status, body }: Exposition = await counting.prometheus('text/plain')
+  return `${status} ${body}`
+}
+http.createServer(counting.metrics('/metrics'))
+// @ts-expect-error: a count is a number
+count('registrations', '1')
+
 // @ts-expect-error: no such mode
 profiler.recording = 'sometimes'
 // @ts-expect-error: no such option
@@ -59,4 +84,4 @@ new ioprofiler.Request()
 // @ts-expect-error: a dialect that does not exist
 category('x', { dialect: 'klingon' })
 
-export { five, rows, text, manual, job, cookie, decision, flags, ran, ranLater, problems, version }
+export { five, rows, text, manual, job, cookie, decision, flags, ran, ranLater, problems, version, counted, scraped }

@@ -121,6 +121,12 @@ impl Exposition {
         }
     }
 
+    /// What to answer with where [`Profiler::prometheus_then`] hands nothing over.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::not_now("too many scrapes at once, or no thread to be had")
+    }
+
     fn not_now(why: &str) -> Self {
         Self {
             status: 503,
@@ -154,7 +160,7 @@ impl Profiler {
 
     /// As [`Profiler::prometheus`], made on a thread of ours and handed over there: for hosts whose
     /// threads must not wait. `false` where no thread can be had, or many scrapes are being worked on:
-    /// then nothing is handed over, and what was to take it is dropped.
+    /// then nothing is handed over, and what was to take it is dropped; see [`Exposition::busy`].
     #[must_use]
     pub fn prometheus_then(
         &self,
