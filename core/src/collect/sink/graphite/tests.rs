@@ -164,7 +164,7 @@ fn wrong_options_are_told() {
         ),
         (
             to().interval(Duration::from_millis(10)),
-            "graphite.interval: 10 ms is not between 1 second and 1 hour",
+            "graphite.interval: 10ms is not between 1s and 1h",
         ),
         (
             to().interval(Duration::from_millis(1_500)),

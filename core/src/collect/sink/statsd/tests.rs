@@ -205,7 +205,7 @@ fn wrong_options_are_told() {
         ),
         (
             etsy().interval(Duration::from_secs(4_000)),
-            "statsd.interval: 4000000 ms is not between 1 second and 1 hour",
+            "statsd.interval: 4000s is not between 1s and 1h",
         ),
         (
             etsy().samples(5),
