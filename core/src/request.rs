@@ -77,6 +77,7 @@ impl Request {
             if profiler.page_may_look(process.generation) {
                 profiler.look_on_page(slot, generation);
             }
+            profiler.collector.watch(profiler, process.generation);
             slot.flags.begin(&profiler.flags);
             let held = Held::adopt(slot, process.generation);
             Live {

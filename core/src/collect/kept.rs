@@ -267,6 +267,10 @@ impl Keeper {
         thresholds: &Thresholds,
         profile: &Profile,
     ) -> Option<Kept> {
+        // Pages that were told so may have left out their calls' details.
+        if !failed && page_ns < thresholds.of(kind, route) {
+            return None;
+        }
         let now = clock::wall();
         let reason = self.reason(kind, route, failed, page_ns, now)?;
         let mut data = profile.data().clone();
@@ -439,4 +443,30 @@ fn size(data: &ProfileData) -> usize {
     });
     let totals = size_of_val(data.totals.as_slice());
     size_of_val(data) + spans.sum::<usize>() + totals + data.facts.path.len() + 1_024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Facts, Profiler};
+    use std::time::Duration;
+
+    #[test]
+    fn what_pages_were_told_is_of_no_interest_is_not_kept_until_they_are_told_otherwise() {
+        let profiler = Profiler::builder().threadless(true).build().unwrap();
+        let profile = profiler.begin(&Facts::web("GET", "/a")).finish(200, 1);
+        let thresholds = Thresholds::new();
+        let keep = Keep::default().slowest(1).during(Duration::from_millis(1));
+        let mut keeper = Keeper::new(keep, None);
+        let is_kept = |keeper: &mut Keeper, page_ns| {
+            let web = RequestKind::Web;
+            let kept = keeper.look(web, "/a", false, page_ns, &thresholds, &profile);
+            kept.is_some()
+        };
+        assert!(is_kept(&mut keeper, 1_000_000));
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(!is_kept(&mut keeper, 10));
+        keeper.sweep(&thresholds);
+        assert!(is_kept(&mut keeper, 10));
+    }
 }

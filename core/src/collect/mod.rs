@@ -57,7 +57,7 @@ pub use report::LogEvent;
 pub use sink::{Ended, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 pub use tell::Told;
 use work::Work;
@@ -85,6 +85,8 @@ pub(crate) type Log = Arc<dyn Fn(&LogEvent) + Send + Sync>;
 pub(crate) struct Collector {
     pub(crate) options: CollectorOptions,
     here: Forever<Here>,
+    /// The process in which it was seen to that somebody looks at requests that hang.
+    watched_in: AtomicU32,
 }
 
 pub(crate) struct Counts {
@@ -113,6 +115,24 @@ impl Collector {
         Self {
             options,
             here: Forever::empty(),
+            watched_in: AtomicU32::new(0),
+        }
+    }
+
+    /// A request begins: should it hang, that is to be seen, even if it is the first of its process.
+    #[inline(always)]
+    pub(crate) fn watch(&'static self, shared: &'static Shared, generation: u32) {
+        if self.watched_in.load(Ordering::Relaxed) != generation {
+            self.watch_in(shared, generation);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn watch_in(&'static self, shared: &'static Shared, generation: u32) {
+        self.watched_in.store(generation, Ordering::Relaxed);
+        if self.counts_requests() {
+            self.wake_later(shared);
         }
     }
 

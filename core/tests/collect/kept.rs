@@ -3,6 +3,7 @@
 use super::*;
 use ioprofiler::{Clock, Facts, Keep, KeptFor, LogEvent, Profiler, render};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 fn page(profiler: &Profiler, route: &str, milliseconds: u64, status: u16) {
     let request = profiler.begin(&Facts::web("GET", "/listing/5773453").query("q=secret"));
@@ -102,6 +103,32 @@ fn full_details_are_kept_where_the_operator_says_so() {
         kept[0].profile.spans[0].detail,
         "SELECT 1 FROM t WHERE name = 'ann'"
     );
+}
+
+#[test]
+fn the_very_first_request_of_a_process_is_seen_to_hang() {
+    let _clock = clock();
+    let said: Arc<Mutex<Vec<LogEvent>>> = Arc::default();
+    let log = Arc::clone(&said);
+    let profiler = builder()
+        .threadless(false)
+        .metrics(true)
+        .stuck_after(Duration::from_millis(100))
+        .on_log(move |event| log.lock().unwrap().push(event.clone()))
+        .build()
+        .unwrap();
+    let _request = profiler.begin(&Facts::web("GET", "/hangs"));
+    Clock::advance(Duration::from_millis(150));
+    let deadline = Instant::now() + SOON;
+    while !said
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|event| event.kind == "stuck")
+    {
+        assert!(Instant::now() < deadline, "nobody looked");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -28,7 +28,13 @@ use crate::fork;
 use crate::profiler::{Profiler, ProfilerBuilder, Shared};
 use accept::Format;
 use families::Families;
-#[cfg(test)]
+#[cfg(all(
+    test,
+    feature = "graphite",
+    feature = "statsd",
+    feature = "ganglia",
+    feature = "otlp"
+))]
 pub(crate) use names::family_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
