@@ -33,7 +33,7 @@
 //! application's called `host`, `worker`, `version`, `name` or `le` gets a `_` behind it.
 //!
 //! An event is a point of value 1, `events.deploy`, `events.flag`, `events.shed` or `events.own`, under
-//! the prefix: draw it with `drawAsInfinite()`. Where [`events`](Graphite::events) (feature `http`) names
+//! the prefix: draw it with `drawAsInfinite()`. Where the option `events` (feature `http`) names
 //! graphite-web, it is an event there too.
 //!
 //! # Times
