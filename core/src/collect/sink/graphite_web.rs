@@ -193,7 +193,7 @@ mod tests {
         let error = said(carbon().events("graphite.example.com")).unwrap_err();
         assert!(error.starts_with("graphite.events: "), "{error}");
         let error = said(carbon().header("X-Key", "secret")).unwrap_err();
-        assert!(error.starts_with("graphite.header: "), "{error}");
+        assert!(error.starts_with("graphite.headers: "), "{error}");
         let threadless = Destination::from(carbon().udp(true).events("http://g/")).check(true);
         assert!(
             threadless

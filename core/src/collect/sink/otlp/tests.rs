@@ -524,7 +524,7 @@ fn wrong_options_are_named() {
         (plain().interval(Duration::ZERO), "otlp.interval: "),
         (
             plain().metrics(false).traces(false).logs(false),
-            "otlp.metrics, traces, logs: ",
+            "otlp.metrics: is off, as are traces and logs",
         ),
     ] {
         let error = said(otlp).unwrap_err();

@@ -187,7 +187,7 @@ fn wrong_options_are_named_and_secrets_are_not_shown() {
         ),
         (
             to().on(["deploys"]),
-            "webhook.on: there is no \"deploys\"; allowed are: deploy, ",
+            "webhook.on: there is no \"deploys\"; did you mean `deploy`? allowed are: deploy, ",
         ),
         (to().template("{{text}}"), "webhook.template: makes no JSON"),
         (to().template(""), "webhook.template: makes no JSON"),
