@@ -298,6 +298,17 @@ struct Shard<T, const KINDS: usize> {
     out: AtomicUsize,
 }
 
+/// A shard is held for some nanoseconds, or while its holder is not running.
+const ATTEMPTS: u32 = 256;
+
+fn pause(attempt: u32) {
+    if attempt < 64 {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+}
+
 impl<T, const KINDS: usize> Shard<T, KINDS> {
     /// Only while `piles` is locked.
     fn add(&self, weight: usize) {
@@ -311,6 +322,12 @@ impl<T, const KINDS: usize> Shard<T, KINDS> {
         let thing = piles.get_mut(kind)?.pop_back()?;
         self.add(weight);
         Some(thing)
+    }
+
+    /// Whether there is none: not, where that cannot be seen now.
+    fn is_empty_of(&self, kind: usize) -> bool {
+        let piles = self.piles.try_lock();
+        piles.is_some_and(|piles| piles.get(kind).is_none_or(VecDeque::is_empty))
     }
 
     /// Gives the thing back where the shard is locked.
@@ -360,11 +377,25 @@ impl<T, const KINDS: usize, const SHARDS: usize> Pool<T, KINDS, SHARDS> {
         }
     }
 
+    /// `None` only where there is none: whoever took a locked shard for an empty one would make new
+    /// things for ever, one for each time that two threads meet there.
     #[cold]
     #[inline(never)]
     fn take_elsewhere(&self, kind: usize, weight: usize) -> Option<T> {
-        let take = |shard: &Shard<T, KINDS>| shard.take(kind, weight);
-        self.shards.iter().find_map(take)
+        for attempt in 0..ATTEMPTS {
+            let mut is_empty = true;
+            for shard in &self.shards {
+                match shard.take(kind, weight) {
+                    Some(thing) => return Some(thing),
+                    None => is_empty &= shard.is_empty_of(kind),
+                }
+            }
+            if is_empty {
+                return None;
+            }
+            pause(attempt);
+        }
+        None
     }
 
     /// What was put there first, without a weight.
@@ -380,24 +411,19 @@ impl<T, const KINDS: usize, const SHARDS: usize> Pool<T, KINDS, SHARDS> {
         }
     }
 
-    /// A shard is held for some nanoseconds, or while its holder is not running: all of them, for so
-    /// long, is next to impossible; the thing is then forgotten, which costs its memory and nothing
-    /// else.
+    /// That all shards are held for so long is next to impossible; the thing is then forgotten, which
+    /// costs its memory and nothing else.
     #[cold]
     #[inline(never)]
     fn put_elsewhere(&self, kind: usize, weight: usize, mut thing: T) {
-        for attempt in 0..256 {
+        for attempt in 0..ATTEMPTS {
             for shard in &self.shards {
                 match shard.put(kind, weight, thing) {
                     Ok(()) => return,
                     Err(back) => thing = back,
                 }
             }
-            if attempt < 64 {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
+            pause(attempt);
         }
     }
 
