@@ -478,7 +478,12 @@ fn a_leaf_in_a_leaf_is_one_call_with_the_inner_ones_counts() {
 
 #[test]
 fn threads_that_end_requests_while_others_read_lose_none() {
-    let profiler = Profiler::builder().metrics(true).build().unwrap();
+    // Those that other tests of this process let wait count as well.
+    let profiler = Profiler::builder()
+        .metrics(true)
+        .max_live_requests(60_000)
+        .build()
+        .unwrap();
     let threads = 4;
     let each = 5_000_u64;
     std::thread::scope(|scope| {
@@ -507,7 +512,8 @@ fn threads_that_end_requests_while_others_read_lose_none() {
         }
         _ => None,
     });
-    assert_eq!(all.sum::<u64>(), threads * each);
+    let refused = profiler.stats().refused_live;
+    assert_eq!(all.sum::<u64>(), threads * each, "{refused} refused");
     assert_eq!(counter(&series, "sums.requests", &[]), threads * each);
     assert!(profiler.shutdown(SOON));
 }
