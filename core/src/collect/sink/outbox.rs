@@ -257,8 +257,11 @@ impl<'a> Runner<'a> {
                 self.fate.closed.store(true, Ordering::Release);
             }
         }
-        while let Ok(parcel) = self.parcels.try_recv() {
-            self.add(&parcel);
+        // No more than there are now: who hands over without a pause must not keep it from sending.
+        for _ in 0..self.parcels.len() {
+            if let Ok(parcel) = self.parcels.try_recv() {
+                self.add(&parcel);
+            }
         }
     }
 
@@ -378,6 +381,8 @@ mod tests {
         /// Of each packet.
         size: usize,
         joins: bool,
+        /// How long it takes to make a packet.
+        slow: Duration,
     }
 
     impl Fake {
@@ -387,6 +392,7 @@ mod tests {
                 got: Arc::default(),
                 size: 10,
                 joins: false,
+                slow: Duration::ZERO,
             }
         }
     }
@@ -418,6 +424,7 @@ mod tests {
                 return Vec::new();
             };
             assert_ne!(event.what, "panic");
+            std::thread::sleep(self.slow);
             let mut bytes = event.what.clone().into_bytes();
             bytes.resize(self.size, b'.');
             vec![Packet {
@@ -557,6 +564,18 @@ mod tests {
             assert_eq!(counts(&outbox), (6, 0, 0));
             let failed = outbox.fate.failures.load(Ordering::Relaxed);
             assert_eq!(failed, failures, "{mood:?}");
+        }
+    }
+
+    #[test]
+    fn who_hands_over_without_a_pause_does_not_keep_it_from_sending() {
+        let mut fake = Fake::new(Mood::Good);
+        fake.slow = Duration::from_millis(1);
+        let mut outbox = Outbox::new(Arc::new(fake.clone()), false);
+        let deadline = soon();
+        while fake.got.lock().is_empty() {
+            assert!(Instant::now() < deadline, "nothing is ever sent");
+            let _ = outbox.put(event("a"));
         }
     }
 
