@@ -192,8 +192,11 @@ fn folder() -> PathBuf {
     std::env::temp_dir().join(format!("ioprofiler-bench-scrape-{}", std::process::id()))
 }
 
-/// What is measured: each gives the bytes of a scrape.
-fn scrapes(folder: &PathBuf) -> Vec<(&'static str, Box<dyn FnMut() -> usize>)> {
+/// A name, and a scrape by it: its bytes.
+type Scrape = (&'static str, Box<dyn FnMut() -> usize>);
+
+/// What is measured.
+fn scrapes(folder: &PathBuf) -> Vec<Scrape> {
     let alone = ours(None);
     // Each profiler has a part of its own in the folder, as a process would.
     let shared: Vec<Profiler> = (0..4).map(|_| ours(Some(folder))).collect();
