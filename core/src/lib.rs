@@ -36,7 +36,8 @@
 //! - [`flags`] decide once in a request, by who is there; [`Flag`] names one.
 //! - [`Profile`] is what a request has done so far ([`Request::snapshot`]) or did
 //!   ([`Request::finish`]). It renders itself; [`ProfileData`] is the plain data behind it.
-//! - [`Sink`] takes finished profiles, on a thread of ours that the first finished request starts.
+//! - [`Sink`] takes finished profiles, on a thread of ours that the first request starts: when it
+//!   ends, or when it begins where something is counted.
 //!
 //! # What it never does
 //!
