@@ -472,6 +472,43 @@ typedef struct ioprof_options {
     uint32_t reserved;
 } ioprof_options;
 
+// What a request is about. Set `size` to `sizeof(ioprof_facts)` and everything else to 0; then
+// what you know. Texts are copied, and cut at 8 KiB.
+typedef struct ioprof_facts {
+    // `sizeof(ioprof_facts)`.
+    size_t size;
+    // `IOPROF_WEB`, `IOPROF_JOB`, `IOPROF_COMMAND`.
+    uint32_t kind;
+    // 1 where the request asked for its profile: see `IOPROF_RECORD_ASKED`.
+    uint32_t asked;
+    // `GET`.
+    struct ioprof_text method;
+    // The raw path without the query; of a job or a command its name.
+    struct ioprof_text path;
+    // The raw query without `?`.
+    struct ioprof_text query;
+    // `http` or `https`.
+    struct ioprof_text scheme;
+    // The Host header or authority.
+    struct ioprof_text host;
+    // `HTTP/1.1`.
+    struct ioprof_text protocol;
+    // The peer's address.
+    struct ioprof_text peer;
+    // The request's id, where the host has one; else one is made up.
+    struct ioprof_text id;
+    // The W3C `traceparent` header.
+    struct ioprof_text traceparent;
+    // Who looks, where a token said so: `ioprof_gate_decision.viewer`.
+    struct ioprof_text viewer;
+    // Those request headers that configured formats name: `ioprof_profiler_wanted_headers`.
+    const struct ioprof_header *headers;
+    // How many; at most 64 are taken.
+    size_t header_count;
+    // What the viewer wants flags to be: only what `ioprof_gate_flag_overrides` gave.
+    struct ioprof_text flag_overrides;
+} ioprof_facts;
+
 // Counters. Set `size` to `sizeof(ioprof_stats)` before the call. All but `calls_outside`,
 // `lost_facts`, `queue_dropped` and those of the log are the process's; a child of a fork starts from zero.
 typedef struct ioprof_stats {
@@ -540,43 +577,6 @@ typedef struct ioprof_stats {
     // How often it ended with an exception or a panic.
     uint64_t dark_panics;
 } ioprof_stats;
-
-// What a request is about. Set `size` to `sizeof(ioprof_facts)` and everything else to 0; then
-// what you know. Texts are copied, and cut at 8 KiB.
-typedef struct ioprof_facts {
-    // `sizeof(ioprof_facts)`.
-    size_t size;
-    // `IOPROF_WEB`, `IOPROF_JOB`, `IOPROF_COMMAND`.
-    uint32_t kind;
-    // 1 where the request asked for its profile: see `IOPROF_RECORD_ASKED`.
-    uint32_t asked;
-    // `GET`.
-    struct ioprof_text method;
-    // The raw path without the query; of a job or a command its name.
-    struct ioprof_text path;
-    // The raw query without `?`.
-    struct ioprof_text query;
-    // `http` or `https`.
-    struct ioprof_text scheme;
-    // The Host header or authority.
-    struct ioprof_text host;
-    // `HTTP/1.1`.
-    struct ioprof_text protocol;
-    // The peer's address.
-    struct ioprof_text peer;
-    // The request's id, where the host has one; else one is made up.
-    struct ioprof_text id;
-    // The W3C `traceparent` header.
-    struct ioprof_text traceparent;
-    // Who looks, where a token said so: `ioprof_gate_decision.viewer`.
-    struct ioprof_text viewer;
-    // Those request headers that configured formats name: `ioprof_profiler_wanted_headers`.
-    const struct ioprof_header *headers;
-    // How many; at most 64 are taken.
-    size_t header_count;
-    // What the viewer wants flags to be: only what `ioprof_gate_flag_overrides` gave.
-    struct ioprof_text flag_overrides;
-} ioprof_facts;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1017,9 +1017,6 @@ void ioprof_profiler_hook(ioprof_profiler profiler,
                           const char *hint,
                           size_t hint_length);
 
-// Fills in the counters.
-ioprof_status ioprof_profiler_stats(ioprof_profiler profiler, struct ioprof_stats *stats);
-
 // The requests that live now, oldest first, each with its open calls, as a JSON array of
 // profiles (see `ioprof_profile_json`). Gives the length it needs; what was written is whole
 // where that is below `capacity`. Not cheap: for an operator's page.
@@ -1138,6 +1135,9 @@ void ioprof_span_add(ioprof_request request,
                      uint64_t ended_ago_ns,
                      uint64_t duration_ns,
                      uint32_t outcome);
+
+// Fills in the counters.
+ioprof_status ioprof_profiler_stats(ioprof_profiler profiler, struct ioprof_stats *stats);
 
 // The ABI that the loaded library has: `IOPROF_ABI_VERSION` of its own header.
 uint32_t ioprof_abi_version(void);

@@ -21,6 +21,7 @@ mod page;
 mod rendering;
 mod report;
 mod scrape;
+mod series;
 mod spans;
 
 use harness::{Effort, Result};
@@ -110,14 +111,18 @@ fn one_table(table: &str, effort: Effort, quick: bool) -> Result<String> {
         "collect" => collect::report(effort, quick),
         "scrape" => scrape::report(effort, quick),
         "stats" => log_stats::report(quick),
-        "memory" => memory::report(quick),
+        "memory" => Ok(memory::report(quick)? + &series::report(quick)?),
         _ => page::report(quick),
     }
 }
 
 /// One part, in this process.
 fn run_part(part: &str, effort: Effort) -> Result<()> {
-    if spans::run(part, effort)? || flags::run(part, effort)? || memory::run(part)? {
+    if spans::run(part, effort)?
+        || flags::run(part, effort)?
+        || memory::run(part)?
+        || series::run(part)?
+    {
         return Ok(());
     }
     match part {

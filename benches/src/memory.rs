@@ -76,7 +76,7 @@ fn live_request(spans: usize, requests: usize) -> Result<u64> {
 }
 
 /// Bytes of this process that are in memory.
-fn resident() -> Result<u64> {
+pub(crate) fn resident() -> Result<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = pages
         .split(' ')

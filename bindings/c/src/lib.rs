@@ -35,6 +35,7 @@ pub mod profiler;
 pub mod request;
 mod sized;
 pub mod span;
+pub mod stats;
 pub mod status;
 pub mod text;
 pub mod version;

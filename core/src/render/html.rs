@@ -47,9 +47,9 @@ pub struct PanelOptions<'a> {
     /// The nonce of the page's Content-Security-Policy, for our style and script.
     pub nonce: Option<&'a str>,
     /// Neither style nor script: for a page whose policy would block them, and whose console is to
-    /// stay quiet.
+    /// stay quiet. It stands at the page's end, over nothing, so it begins unfolded.
     pub plain: bool,
-    /// Begin unfolded.
+    /// Begin unfolded; with our style, folded it is a badge in the corner of the page.
     pub open: bool,
 }
 
@@ -61,7 +61,7 @@ impl<'a> PanelOptions<'a> {
         self
     }
 
-    /// Without style and script.
+    /// Without style and script, and unfolded.
     #[must_use]
     pub fn plain(mut self, plain: bool) -> Self {
         self.plain = plain;
@@ -125,7 +125,8 @@ fn element(out: &mut Markup, profile: &ProfileData, options: &PanelOptions<'_>, 
             .raw("</style>");
     }
     out.raw("<details id=\"panel\" class=\"p\"");
-    out.raw(if options.open { " open=\"\">" } else { ">" });
+    let unfolded = options.open || options.plain;
+    out.raw(if unfolded { " open=\"\">" } else { ">" });
     head::summary(out, profile, &table);
     body(out, profile, &table);
     out.raw("</details></template>");

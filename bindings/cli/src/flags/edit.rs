@@ -75,8 +75,8 @@ pub(super) fn run(deed: &Deed, mut given: Given) -> Result<Done, Wrong> {
     }
     let mut done = Done::said(out);
     done.remarks = untold;
-    if before.reading.errors() > 0 {
-        done.remarks.push_str(&remark(before.reading.errors()));
+    if let Some(remark) = remark(&before.reading) {
+        done.remarks.push_str(&remark);
     }
     Ok(done)
 }

@@ -23,7 +23,7 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
         let meant = nearest(&flag, loaded.names());
         return Err(Wrong::Failed(format!("no file has a flag {flag:?}{meant}")));
     }
-    let errors = loaded.reading.errors();
+    let remark = remark(&loaded.reading);
     let snapshot = compile(loaded.reading.document);
     let explanation = explain(&snapshot, &flag, &given);
     let mut done = Done::said(if given.json {
@@ -31,8 +31,8 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
     } else {
         explanation.to_string()
     });
-    if errors > 0 {
-        done.remarks = remark(errors);
+    if let Some(remark) = remark {
+        done.remarks = remark;
     }
     Ok(done)
 }

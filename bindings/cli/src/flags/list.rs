@@ -38,9 +38,8 @@ pub(super) fn run(mut given: Given) -> Result<Done, Wrong> {
     } else {
         as_text(&rows, shed)
     });
-    let errors = loaded.reading.errors();
-    if errors > 0 {
-        done.remarks = remark(errors);
+    if let Some(remark) = remark(&loaded.reading) {
+        done.remarks = remark;
         done.yes = false;
     }
     Ok(done)

@@ -22,6 +22,7 @@ pub(crate) use note::who;
 
 use crate::Done;
 use crate::options::{Options, Wrong};
+use ioprofiler::flags::file::{Problem, Reading, Severity};
 
 const HELP: &str = "\
 usage: ioprofiler flags off NAME     [--reason WHY] [--dry-run]   off for everybody
@@ -119,9 +120,13 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{end}")
 }
 
-/// Said below what a command did with files in which something is wrong.
-fn remark(errors: usize) -> String {
-    let is = if errors == 1 { "is" } else { "are" };
-    let errors = counted(errors, "error");
-    format!("there {is} {errors} in these files; see `ioprofiler flags check`\n")
+/// Said below what a command did with files in which something is wrong: the first of it.
+fn remark(reading: &Reading) -> Option<String> {
+    let error = |problem: &&Problem| problem.severity == Severity::Error;
+    let first = reading.problems.iter().find(error)?;
+    let further = match reading.errors() {
+        1 => String::new(),
+        errors => format!("; and {} more, see `ioprofiler flags check`", errors - 1),
+    };
+    Some(format!("{first}{further}\n"))
 }
