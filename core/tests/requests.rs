@@ -205,6 +205,14 @@ fn nothing_is_recorded_outside_a_request_or_after_its_end() {
 }
 
 #[test]
+fn the_profile_of_no_request_says_why_it_is_empty() {
+    // What bindings have once their request has ended, too.
+    let text = Request::none().snapshot().text();
+    assert!(text.contains("the request had ended before"), "{text}");
+    assert!(!text.contains("record is off"), "{text}");
+}
+
+#[test]
 fn eight_threads_record_into_one_request() {
     let request = begin(&Profiler::builder().max_spans(10_000).build().expect("fine"));
     std::thread::scope(|scope| {

@@ -152,6 +152,8 @@ def open_market() -> Market:
     urls = [os.environ.get(f"DBSHARD0{number}_URL") for number in (1, 2)]
     if all(urls):
         first, second = (_server_shard(url) for url in urls if url is not None)
+        for number, shard in enumerate((first, second), 1):
+            _check(f"DBSHARD0{number}_URL", shard)
     elif any(urls):
         raise SystemExit("DBSHARD01_URL and DBSHARD02_URL: set both, or none for SQLite files")
     else:
@@ -178,6 +180,14 @@ def _server_shard(url: str) -> Shard:
         password = unquote(parts.password or "")
         return Shard(lambda: pymysql.connect(**options, password=password, database=name, autocommit=True), "%s")
     raise SystemExit(f"{parts.scheme}://: allowed are mysql:// and postgres://")
+
+
+def _check(name: str, shard: Shard) -> None:
+    try:
+        shard.query("SELECT listing_id FROM Listing WHERE listing_id = 0")
+    except Exception as error:
+        rust = "cargo run --release --example shop"
+        raise SystemExit(f"{name}: {error}\nWith the same addresses, {rust} fills both shards.") from None
 
 
 def _embedded_shards() -> tuple[Shard, Shard]:

@@ -190,6 +190,10 @@ fn apply(live: &Live, told: &Bound<'_, PyAny>) {
         match text::lossy(&name).as_str() {
             "user" => request.set_user(&text::lossy(&value)),
             "visitor" => request.set_visitor(&text::lossy(&value)),
+            // One alone is no list of characters.
+            "groups" if value.is_instance_of::<PyString>() => {
+                request.add_group(&text::lossy(&value));
+            }
             "groups" => {
                 let Ok(groups) = value.try_iter() else {
                     continue;

@@ -260,3 +260,15 @@ def test_a_cancelled_request_is_aborted(open_profiler):
 
     asyncio.run(main())
     assert open_profiler.stats()["aborted"] == before + 1
+
+
+def test_a_gate_that_fails_says_why_once(caplog):
+    async def gate(request):
+        raise PermissionError("no session")
+
+    profiler = ioprofiler.Profiler(instrument=False, gate=gate)
+    with asgi_server(profiler.asgi(app)) as port:
+        for _ in range(2):
+            assert b"TOTAL CALLS" not in get(port, "/page?ioprofiler=text")[2]
+    said = [record.message for record in caplog.records if "gate raised" in record.message]
+    assert said == ["the gate raised PermissionError: no session (said once; at level DEBUG each time)"]

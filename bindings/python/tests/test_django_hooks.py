@@ -3,6 +3,7 @@
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection, connections
+from django.db.utils import load_backend
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
@@ -44,6 +45,24 @@ def test_as_many_queries_as_django_counts(names):
     assert update.caller.startswith("django_shop.py:")
 
 
+def test_what_django_asks_for_its_own_log_is_no_call(tmp_path):
+    """In development Django has SQLite quote each statement's parameters."""
+    settings = {**connections.settings["default"], "NAME": f"{tmp_path}/shop.sqlite3"}
+    with hooked("django.db", "sqlite3") as profiler:
+        shard = load_backend(settings["ENGINE"]).DatabaseWrapper(settings, alias="default")
+        with profiler.job("j", asked=True) as request:
+            with CaptureQueriesContext(shard) as counted, shard.cursor() as cursor:
+                cursor.execute("SELECT %s", [5])
+                cursor.execute(f"SELECT {', '.join(['%s'] * 1_200)}", list(range(1_200)))
+                cursor.execute("SELECT %(a)s", {"a": 7})
+            profile = request.snapshot()
+        shard.close()
+    assert [query["sql"] for query in counted][::2] == ["SELECT 5", "SELECT 7"]
+    assert counted[1]["sql"].endswith(" 1199")
+    assert profile.calls == {"db_connect": 1, "sqlite": 3}, profile.text()
+    assert profile.spans[0].detail == "sqlite"
+
+
 def test_aliases_are_categories_and_default_is_the_servers_kind():
     connection.close()
     with hooked("django.db", categories={"default": "dbshard01"}) as profiler, profiler.job("j") as request:
@@ -56,8 +75,6 @@ def test_aliases_are_categories_and_default_is_the_servers_kind():
 
 
 def test_procedures_of_a_real_server():
-    from django.db.utils import load_backend
-
     port = servers.postgresql()
     settings = {
         **connections.settings["default"],

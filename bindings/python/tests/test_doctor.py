@@ -35,6 +35,20 @@ def test_of_an_application(tmp_path):
         assert "this machine's gate is closed" in ran.stdout
 
 
+def test_of_a_profiler_that_is_not_there_and_a_folder_that_is_gone(tmp_path):
+    (tmp_path / "shop.py").write_text(
+        "import shutil, ioprofiler\n"
+        "profiler = ioprofiler.Profiler(instrument=False, gate='token', gate_secret='a' * 32, state_dir='state')\n"
+        "shutil.rmtree('state')\n"
+    )
+    ran = doctor("shop:profilr", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "WRONG  there is no profilr in shop" in ran.stdout
+    ran = doctor("shop:profiler", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert re.search("WRONG  state_dir: .*state is not a folder", ran.stdout)
+
+
 DJANGO = """
 from django.conf import settings
 settings.configure(

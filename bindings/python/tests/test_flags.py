@@ -173,9 +173,32 @@ def test_the_context_is_asked_before_the_first_flag(files):
     with wsgi_server(profiler.wsgi(quiet)) as port:
         get(port, "/?a&nobody")
     assert asked == ["a&5020244", "a&alice"]
-    failing = make(files, flag_context=lambda asking: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("context", "says"),
+    [
+        (lambda asking: 1 / 0, "flag_context raised ZeroDivisionError: division by zero"),
+        (lambda asking: 5, "flag_context gave 5, which is no dict"),
+    ],
+)
+def test_a_context_that_fails_says_so_once_and_decides_about_nobody(files, caplog, context, says):
+    failing = make(files, flag_context=context)
     with wsgi_server(failing.wsgi(app)) as port:
-        assert b"green False" in get(port, "/")[2]
+        for _ in range(2):
+            assert b"green False" in get(port, "/")[2]
+    assert [
+        record.getMessage().partition(" (")[0] for record in caplog.records if "flag_context" in record.message
+    ] == [says]
+
+
+def test_a_group_alone_needs_no_list(files):
+    profiler = make(files, flag_context=lambda asking: {"groups": "staff"})
+    with wsgi_server(profiler.wsgi(app)) as port:
+        assert b" True" in get(port, "/")[2]
+    assert profiler.decide("staff_only", groups="staff").reason == "group"
+    with profiler.job("j"):
+        assert ioprofiler.decide("staff_only", groups="staff").reason == "group"
 
 
 def test_viewers_past_the_gate_choose_and_others_do_not(files):

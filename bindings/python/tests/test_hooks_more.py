@@ -527,3 +527,28 @@ if __name__ == "__main__":
     log = tmp_path / "access.log"
     run(program, str(log))
     assert sorted(json.loads(line)["notes"]["number"] for line in log.read_text().splitlines()) == [1, 2, 3]
+
+
+# ---- whatever is imported first
+
+
+@pytest.mark.parametrize(
+    ("name", "imports"),
+    [
+        ("sqlite3", "ioprofiler.otel, sqlite3"),  # which needs no driver to be loaded
+        ("django.db", "django.db.backends.base.base"),  # whose own imports come before its classes
+    ],
+)
+def test_a_library_is_hooked_whoever_imports_it_first(name, imports):
+    if imports.startswith("ioprofiler.otel"):
+        pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk: not installed")
+    program = f"""
+import ioprofiler
+profiler = ioprofiler.Profiler()
+import {imports}
+with profiler.job("j", asked=True) as request:
+    print(ioprofiler.hooks.installed(), ioprofiler.hooks.errors(), request.snapshot().text())
+"""
+    said = run(program)
+    assert f"'{name}'" in said.partition("]")[0], said
+    assert "could not be hooked" not in said

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_on_real_servers(tmp_path):
         connection.execute("DROP DATABASE IF EXISTS market02")
         for name in ("market01", "market02"):
             connection.execute(f"CREATE DATABASE {name}")
+    environment = {
+        "DBSHARD01_URL": dsn + "market01",
+        "DBSHARD02_URL": dsn + "market02",
+        "MEMCACHED": f"127.0.0.1:{servers.memcached()}",
+    }
+    # Nothing is in them yet.
+    command = [sys.executable, str(SHOP / "shop_flask.py"), str(free_port())]
+    env = {**os.environ, **environment}
+    ran = subprocess.run(command, cwd=SHOP, env=env, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "\nDBSHARD01_URL: " in ran.stderr, ran.stderr
+    assert "cargo run --release --example shop fills both shards" in ran.stderr
     tables = (
         "CREATE TABLE Shop (shop_id BIGINT, name TEXT, headline TEXT, city TEXT);"
         "CREATE TABLE Member (user_id BIGINT, name TEXT, city TEXT);"
@@ -71,11 +84,6 @@ def test_on_real_servers(tmp_path):
     for name in ("market01", "market02"):
         with psycopg.connect(f"{plain} dbname={name}", autocommit=True) as connection:
             connection.execute(tables)
-    environment = {
-        "DBSHARD01_URL": dsn + "market01",
-        "DBSHARD02_URL": dsn + "market02",
-        "MEMCACHED": f"127.0.0.1:{servers.memcached()}",
-    }
     first, again, page = page_of("shop_flask.py", environment, 5_770_001)
     assert "[market01] " in first
     assert "[market02] " in first

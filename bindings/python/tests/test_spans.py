@@ -506,3 +506,10 @@ def test_the_fixture_records_the_test(ioprofile):
     with ioprofiler.span("a", "x"):
         pass
     ioprofile.assert_calls("a", 1)
+
+
+def test_a_profile_that_is_asked_for_too_late_says_so():
+    profiler = ioprofiler.Profiler(instrument=False)
+    with profiler.job("j") as request:
+        pass
+    assert "the request had ended before" in request.snapshot().text()

@@ -104,3 +104,18 @@ def path():
 def test_the_version_is_the_crates():
     manifest = (Path(__file__).resolve().parents[3] / "Cargo.toml").read_text()
     assert re.search(r'(?m)^version = "(.*)"$', manifest)[1] == ioprofiler.__version__
+
+
+def test_the_log_names_the_module_that_is_missing():
+    program = """
+import logging, sys
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+class Lose:
+    def find_spec(self, name, path=None, target=None):
+        if name == "ioprofiler._native":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Lose())
+import ioprofiler
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60).stdout
+    assert said == "the native module cannot be loaded, so nothing is recorded: No module named 'ioprofiler._native'\n"

@@ -116,6 +116,17 @@ def plain():
         yield port
 
 
+def test_a_gate_that_fails_says_why_once(caplog):
+    profiler = ioprofiler.Profiler(gate=lambda request: request.user.is_staff, instrument=False)
+    with wsgi_server(profiler.wsgi(app)) as port:
+        for _ in range(2):
+            assert b"TOTAL CALLS" not in get(port, "/page?ioprofiler=text")[2]
+    said = [record for record in caplog.records if "gate raised" in record.message]
+    assert len(said) == 1
+    assert "no attribute 'user'" in said[0].message
+    assert said[0].exc_info
+
+
 @pytest.mark.parametrize("gate", [(), lambda asking: False, lambda asking: 1 / 0, "token"])
 def test_what_nobody_is_shown_is_byte_for_byte_the_same(plain, gate):
     secret = "a secret of 32 bytes, at the least"

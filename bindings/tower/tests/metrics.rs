@@ -104,7 +104,7 @@ async fn a_profiler_that_counts_nothing_says_so() {
     assert_eq!(
         answer.text(),
         "nothing is counted: write [prometheus] into the configuration file, \
-         or make the profiler with metrics(true)\n"
+         or set the option metrics\n"
     );
 }
 

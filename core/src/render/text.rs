@@ -388,7 +388,9 @@ fn push_reliability(out: &mut String, data: &ProfileData) {
 
 /// What is hooked and what is not, so that a poor table explains itself.
 fn push_coverage(out: &mut String, data: &ProfileData) {
-    if !data.recorded {
+    if data.id.is_empty() && !data.recorded {
+        out.push_str("nothing to show: the request had ended before this profile was asked for, or there was none\n");
+    } else if !data.recorded {
         out.push_str("no calls were recorded for this request: record is off, or asked and this one did not ask\n");
     } else if data.totals.iter().all(|total| total.calls == 0) {
         out.push_str("no calls: nothing that is hooked was used in this request\n");

@@ -35,6 +35,11 @@ class Decision:
         return f"<Decision {self.name} {self.variant}, {why}>"
 
 
+def listed(groups: Iterable[object]) -> list[object]:
+    """Groups as a list; one alone, as a text, is no list of characters."""
+    return [groups] if isinstance(groups, (str, bytes)) else list(groups)
+
+
 def decide(
     name: str,
     default: bool = False,
@@ -45,7 +50,7 @@ def decide(
     attributes: Mapping[str, object] | None = None,
 ) -> Decision:
     """State, variant and reason of a flag: for the current request, or for whom the arguments name."""
-    groups = list(groups)
+    groups = listed(groups)
     if user is None and visitor is None and not groups and not attributes:
         return Decision(name, _native.decide_flag(name, default))
     given = None if attributes is None else dict(attributes)

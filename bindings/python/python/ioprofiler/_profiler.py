@@ -8,7 +8,7 @@ import sys
 import weakref
 
 from ioprofiler import _native, _options
-from ioprofiler._flags import Decision
+from ioprofiler._flags import Decision, listed
 
 # Not from typing, and other modules further down: importing ioprofiler shall cost nothing.
 TYPE_CHECKING = False
@@ -167,6 +167,7 @@ class Profiler:
         # The native functions themselves: a method that calls them would cost more than they do.
         for name, function in zip(("count", "gauge", "timing"), self._native.meters, strict=True):
             setattr(self, name, function)
+        self._said: set[str] = set()
         self._flag_context = _options.function_or_none("flag_context", flag_context)
         self._has_note = self._native.has_note
         self._note_header = _options.header("note_header", note_header, note_format)
@@ -332,7 +333,7 @@ class Profiler:
         attributes: dict[str, object] | None = None,
     ) -> Decision:
         """State, variant and reason of a flag for somebody, outside any request."""
-        return Decision(name, self._native.decide(name, default, user, visitor, list(groups), attributes))
+        return Decision(name, self._native.decide(name, default, user, visitor, listed(groups), attributes))
 
     def in_flight(self) -> list[_native.Profile]:
         """Requests that live now, with the calls that are open."""
@@ -402,7 +403,31 @@ class Profiler:
         """Asks who a request is about when its first flag is decided; `asking` gives what to ask with."""
         context = self._flag_context
         if context is not None:
-            request._defer_context(lambda: context(asking()))
+            request._defer_context(lambda: self._told_context(context, asking))
+
+    def _told_context(self, context: Callable[[Any], object], asking: Callable[[], Any]) -> object:
+        try:
+            told = context(asking())
+        except Exception as error:
+            self._say_raised("flag_context", error)
+            raise
+        if not isinstance(told, dict):
+            self._say_once("flag_context", f"flag_context gave {told!r}, which is no dict")
+        return told
+
+    def _say_raised(self, what: str, error: Exception) -> None:
+        """Says what a callable of the application's raised: once, since any request may make it."""
+        self._say_once(what, f"{what} raised {type(error).__name__}: {error}")
+
+    def _say_once(self, what: str, message: str) -> None:
+        try:
+            if what in self._said:
+                _log().debug("%s", message, exc_info=True)
+                return
+            self._said.add(what)
+            _log().warning("%s (said once; at level DEBUG each time)", message, exc_info=True)
+        except Exception:
+            return
 
     def _is_allowed(self, request: Any) -> bool | None:
         """What the gate's callables say; `None` where one raised and none said yes."""
@@ -411,9 +436,9 @@ class Profiler:
             try:
                 if callable_(request):
                     return True
-            except Exception:
+            except Exception as error:
                 failed = True
-                _log().debug("the gate's callable raised", exc_info=True)
+                self._say_raised("the gate", error)
         return None if failed else False
 
 

@@ -368,8 +368,20 @@ def install(error: ImportError) -> types.ModuleType:
     """Takes the native module's place, and says so."""
     import logging
 
-    logging.getLogger("ioprofiler").warning("the native module cannot be loaded, so nothing is recorded: %s", error)
+    why = _why(error)
+    logging.getLogger("ioprofiler").warning("the native module cannot be loaded, so nothing is recorded: %s", why)
     module = types.ModuleType("ioprofiler._native", __doc__)
     module.__dict__.update({name: value for name, value in globals().items() if not name.startswith("__")})
     sys.modules["ioprofiler._native"] = module
     return module
+
+
+def _why(error: ImportError) -> ImportError:
+    """What is wrong with the module: `from ioprofiler import …` blames a circular import where it is missing."""
+    import importlib
+
+    try:
+        importlib.import_module("ioprofiler._native")
+    except ImportError as own:
+        return own
+    return error

@@ -20,6 +20,7 @@ import ioprofiler
 from ioprofiler import _native, hooks
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import TextIO
 
 
@@ -91,6 +92,9 @@ def _profiler_of(report: _Report, place: str) -> ioprofiler.Profiler | None:
         found = getattr(module, name, None)
         if isinstance(found, ioprofiler.Profiler):
             return found
+        if found is None and not hasattr(module, name):
+            report.bad(f"there is no {name} in {module_name}")
+            return None
         report.bad(f"{place} is no ioprofiler.Profiler but {type(found).__name__}")
         return None
     from ioprofiler._profiler import _profilers
@@ -187,8 +191,18 @@ def _files(report: _Report, profiler: ioprofiler.Profiler) -> None:
     report.good(f"access log: {log}") if log else report.hint("access log: none; your server writes its own")
     note = "the compact note is made" if profiler._has_note else "none; set the option note_format"
     (report.good if profiler._has_note else report.hint)(f"notes for the server's line: {note}")
-    folder = profiler._native.state_dir
-    report.good(f"state_dir: {folder}") if folder else report.hint("state_dir: none; each process speaks for itself")
+    _state_dir(report, profiler._native.state_dir)
+
+
+def _state_dir(report: _Report, folder: Path | None) -> None:
+    if folder is None:
+        report.hint("state_dir: none; each process speaks for itself")
+    elif not os.path.isdir(folder):
+        report.bad(f"state_dir: {folder} is not a folder, or is gone")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        report.bad(f"state_dir: this user cannot write into {folder}")
+    else:
+        report.good(f"state_dir: {folder}")
 
 
 def _numbers(report: _Report, profiler: ioprofiler.Profiler) -> None:

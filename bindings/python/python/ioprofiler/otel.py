@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from ioprofiler import _native, hooks
-from ioprofiler.hooks import _names, sqlite
+from ioprofiler.hooks import _names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -209,7 +209,7 @@ def _category_of(attributes: Any) -> str:
         dialect = _DIALECTS.get(str(system), "")
         name = _first(attributes, "db.namespace", "db.name")
         if dialect == "sqlite":
-            return sqlite._category(name or "")
+            return _names.sqlite(name or "")
         return _names.database(dialect or str(system), host, port, name)
     if _first(attributes, "http.request.method", "http.method") is not None:
         return _names.defined(_names.server("http", host, port), "path")

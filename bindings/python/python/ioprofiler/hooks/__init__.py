@@ -43,6 +43,9 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "rq": ("rq", "rq_"),
 }
 
+#: Modules that import the one above before what is hooked in them is there: whichever is done last tells.
+_BEHIND = {"django.db": "django.db.backends.base.base"}
+
 #: Libraries that do I/O and are not hooked: module -> what to do.
 _BY_OTEL = "its OpenTelemetry instrumentation works with ioprofiler.otel"
 _BY_HAND = "mark its calls with ioprofiler.span, or use SQLAlchemy over it"
@@ -72,6 +75,7 @@ _NOT_ASKED_FOR = "add it to the option instrument"
 _SEEN = "seen "
 
 _installed: dict[str, Patches] = {}
+_hooking: set[str] = set()
 _profilers: list[Any] = []
 _flushes_children = False
 
@@ -100,6 +104,8 @@ def install(names: str | Iterable[str] | None = None, profiler: Profiler | None 
             report(name)
         else:
             _when_imported(module, name, _hook)
+        if name in _BEHIND and name not in _installed:
+            _when_imported(_BEHIND[name], name, _hook)
     for name, (module, _) in LIBRARIES.items():
         if name not in wanted and name not in _installed:
             _when_imported(module, _SEEN + name, _seen_library)
@@ -132,6 +138,7 @@ def uninstall(names: str | Iterable[str] | None = None) -> None:
     """Puts back what `install` replaced, of these libraries or of all."""
     for name in _known(names):
         _imports.forget(LIBRARIES[name][0], name)
+        _imports.forget(_BEHIND.get(name, ""), name)
         patches = _installed.pop(name, None)
         if patches is not None:
             patches.undo()
@@ -184,7 +191,11 @@ def _flush_at_exit_of_children(_: str) -> None:
 
 
 def _hook(name: str) -> None:
+    # What our own module imports may be what was waited for.
+    if name in _installed or name in _hooking or _imports.is_running(_BEHIND.get(name, "")):
+        return
     patches = Patches()
+    _hooking.add(name)
     try:
         importlib.import_module("ioprofiler.hooks." + LIBRARIES[name][1]).hook(patches)
     except Exception as error:
@@ -194,5 +205,7 @@ def _hook(name: str) -> None:
         for native in _profilers:
             native.seen(name, f"could not be hooked: {type(error).__name__}: {error}")
         return
+    finally:
+        _hooking.discard(name)
     _installed[name] = patches
     report(name)

@@ -117,16 +117,30 @@ def connecting(original: Any, where: Callable[..., tuple[str, str]]) -> Any:
     def connect(*args: Any, **kwargs: Any) -> Any:
         if not _native.in_request() or _native.in_call():
             return original(*args, **kwargs)
-        with connect_span(where, *args, **kwargs):
-            return original(*args, **kwargs)
+        category, target = _told(where, *args, **kwargs)
+        # Opaque: what a new connection is told and asked first would name it.
+        call = _native.begin(_names.CONNECT, category, True)
+        if call is not None and target:
+            call.target(target)
+        try:
+            made = original(*args, **kwargs)
+        except BaseException:
+            _native.end(call, True)
+            raise
+        _native.end(call)
+        return made
 
     return connect
 
 
 def connect_span(where: Callable[..., tuple[str, str]], *args: Any, **kwargs: Any) -> _native.Span:
-    """The call of a function that connects."""
-    try:
-        category, target = where(*args, **kwargs)
-    except Exception:
-        category, target = "", ""
+    """The call of a function that connects, where it has to be waited for."""
+    category, target = _told(where, *args, **kwargs)
     return _native.span(_names.CONNECT, category, target=target or None)
+
+
+def _told(where: Callable[..., tuple[str, str]], *args: Any, **kwargs: Any) -> tuple[str, str]:
+    try:
+        return where(*args, **kwargs)
+    except Exception:
+        return "", ""

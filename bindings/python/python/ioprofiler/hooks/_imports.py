@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Module -> what waits for it, by name.
 _waiting: dict[str, dict[str, Callable[[str], None]]] = {}
+_running: set[str] = set()
 
 
 def when_imported(module: str, name: str, run: Callable[[str], None]) -> None:
@@ -34,6 +35,11 @@ def forget(module: str, name: str) -> None:
         waiting.pop(name, None)
         if not waiting:
             _waiting.pop(module, None)
+
+
+def is_running(module: str) -> bool:
+    """Whether a module that is waited for is being imported right now, so that half of it is there."""
+    return module in _running
 
 
 class _Finder(MetaPathFinder):
@@ -72,7 +78,11 @@ class _Loader(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
-        self._loader.exec_module(module)
+        _running.add(module.__name__)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            _running.discard(module.__name__)
         for name, run in _waiting.pop(module.__name__, {}).items():
             run(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ioprofiler import _native
@@ -27,6 +28,15 @@ def database(dialect: str, host: Any, port: Any, name: Any, *, alias: str | None
         if key and key in configured:
             return defined(configured[key], dialect)
     return defined(alias or name or dialect, dialect)
+
+
+def sqlite(file: Any) -> str:
+    """The category of an SQLite file: its own name. Here, so that who asks needs no sqlite3."""
+    path = os.fsdecode(file) if isinstance(file, (str, bytes, os.PathLike)) else ""
+    if path.startswith("file:"):
+        path = path[5:].partition("?")[0]
+    name = os.path.splitext(os.path.basename(path))[0]
+    return database("sqlite", path, "", "" if name == ":memory:" else name)
 
 
 def server(kind: str, host: Any, port: Any, name: Any = "") -> str:

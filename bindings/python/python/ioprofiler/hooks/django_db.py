@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends import utils
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ioprofiler.hooks import _dbapi, _names
+from ioprofiler.hooks import _dbapi, _imports, _names
+from ioprofiler.hooks._patch import count_error
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -31,6 +34,44 @@ def hook(patches: Patches) -> None:
     patches.replace(BaseDatabaseWrapper, "_commit", _dbapi.always("sql", "COMMIT"))
     patches.replace(BaseDatabaseWrapper, "_rollback", _dbapi.always("sql", "ROLLBACK"))
     patches.replace(BaseDatabaseWrapper, "connect", lambda original: _dbapi.connecting(original, _where))
+    _quote_unseen(patches)
+
+
+#: Where Django has SQLite quote parameters, one statement more for each, to write its own log.
+_OPERATIONS = "django.db.backends.sqlite3.operations"
+_QUOTE = "_quote_params_for_last_executed_query"
+
+
+def _quote_unseen(patches: Patches) -> None:
+    """What Django does not count is no call here, once that backend is imported."""
+
+    def replace(_: str = "") -> None:
+        try:
+            patches.replace(sys.modules[_OPERATIONS].DatabaseOperations, _QUOTE, _quoting)
+        except Exception:
+            count_error()
+
+    if _OPERATIONS in sys.modules:
+        replace()
+        return
+    _imports.when_imported(_OPERATIONS, _QUOTE, replace)
+    patches.later(lambda: _imports.forget(_OPERATIONS, _QUOTE))
+
+
+def _quoting(original: Any) -> Any:
+    import sqlite3
+
+    def quote(operations: Any, params: Any) -> Any:
+        connection = operations.connection.connection
+        if not isinstance(connection, sqlite3.Connection):
+            return original(operations, params)
+        # Its own `cursor()` may make an observed one. Django calls this again for parts of many.
+        plain = SimpleNamespace(cursor=lambda: sqlite3.Connection.cursor(connection))
+        stand_in = SimpleNamespace(connection=SimpleNamespace(connection=plain))
+        setattr(stand_in, _QUOTE, lambda some: original(stand_in, some))
+        return original(stand_in, params)
+
+    return quote
 
 
 def _category(database: Any) -> str:

@@ -41,9 +41,7 @@ def _category(engine: Any) -> str:
         dialect = _DIALECTS.get(engine.dialect.name, "")
         name = url.database
         if dialect == "sqlite":
-            from ioprofiler.hooks.sqlite import _category as of_file
-
-            known = of_file(name or "")
+            known = _names.sqlite(name or "")
         else:
             known = _names.database(dialect or engine.dialect.name, url.host, url.port, name)
         # Commits know their dialect only, which is the engine's own.
@@ -102,9 +100,7 @@ def _where(dialect: Any, *args: Any, **kwargs: Any) -> tuple[str, str]:
     kind = _DIALECTS.get(dialect.name, "")
     host, port = kwargs.get("host"), kwargs.get("port")
     if kind == "sqlite":
-        from ioprofiler.hooks.sqlite import _category as of_file
-
-        return of_file(args[0] if args else ""), ""
+        return _names.sqlite(args[0] if args else ""), ""
     name = kwargs.get("database") or kwargs.get("dbname") or kwargs.get("db")
     category = _names.database(kind or dialect.name, host, port, name)
     return category, f"{host}:{port}" if port else str(host or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from sqlite3 import dbapi2
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ def hook(patches: Patches) -> None:
                 kwargs["factory"] = factory
         connection = observed(*args, **kwargs)
         try:
-            connection._ioprofiler = _category(args[0] if args else kwargs.get("database", ""))
+            connection._ioprofiler = _names.sqlite(args[0] if args else kwargs.get("database", ""))
         except Exception:
             pass
         return connection
@@ -43,15 +42,7 @@ def hook(patches: Patches) -> None:
 
 
 def _where(database: Any = "", *_: Any, **__: Any) -> tuple[str, str]:
-    return _category(database), ""
-
-
-def _category(database: Any) -> str:
-    path = os.fsdecode(database) if isinstance(database, (str, bytes, os.PathLike)) else ""
-    if path.startswith("file:"):
-        path = path[5:].partition("?")[0]
-    name = os.path.splitext(os.path.basename(path))[0]
-    return _names.database("sqlite", path, "", "" if name == ":memory:" else name)
+    return _names.sqlite(database), ""
 
 
 def _observed_connection(asked: Any) -> type | None:

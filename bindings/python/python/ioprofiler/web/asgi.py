@@ -215,8 +215,9 @@ class Exchange:
                 if answer:
                     self._visit.decide(True)
                     return
-            except Exception:
+            except Exception as error:
                 failed = True
+                self._profiler._say_raised("the gate", error)
         self._visit.decide(None if failed else False)
 
     def _leaving(self, message: Message) -> Message:

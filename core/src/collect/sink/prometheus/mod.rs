@@ -216,7 +216,7 @@ impl Shared {
         if !options.is_wanted() {
             return Exposition::not_now(
                 "nothing is counted: write [prometheus] into the configuration file, \
-                 or make the profiler with metrics(true)",
+                 or set the option metrics",
             );
         }
         // A process that answers nothing but scrapes looks at its flags, too, and tells the others.
