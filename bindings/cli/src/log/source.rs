@@ -154,7 +154,7 @@ impl Progress {
     pub(crate) fn of(files: &[OsString]) -> Self {
         let size = |file: &OsString| {
             let found = std::fs::metadata(file).ok()?;
-            (file != "-" && found.is_file()).then(|| found.len())
+            (file != "-" && found.is_file()).then_some(found.len())
         };
         Self {
             read: Arc::default(),
