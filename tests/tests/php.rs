@@ -538,6 +538,28 @@ fn what_goes_wrong_in_a_page_is_noted_all_the_same() {
 }
 
 #[test]
+fn who_makes_the_declarations_hears_of_a_library_that_is_not_there() {
+    let Some(php) = program("php") else {
+        skipped("php");
+        return;
+    };
+    let root = ioprofiler_tests::php::root();
+    let made = std::process::Command::new(php)
+        .arg(root.join("examples/php/bin/ioprofiler-ffi-header"))
+        .arg(root.join("include/ioprofiler.h"))
+        .arg("/nowhere/libioprofiler.so.0")
+        .output()
+        .expect("php runs");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(
+        said.contains("/nowhere/libioprofiler.so.0") && said.contains("no PHP starts"),
+        "{said}"
+    );
+    assert!(made.status.success(), "it may be for another machine");
+    assert!(String::from_utf8_lossy(&made.stdout).contains("ioprof_request_begin("));
+}
+
+#[test]
 fn numbers_in_php_are_the_headers() {
     let file = |name: &str| {
         std::fs::read_to_string(ioprofiler_tests::php::root().join(name)).expect("a file")

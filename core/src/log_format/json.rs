@@ -16,7 +16,7 @@
 //! | `http.route` | the route's template; `unknown` where absent |
 //! | `client.address` `user_agent.original` `http.request.header.referer` | who asked |
 //! | `user.id` `visitor` `groups` | on whose behalf |
-//! | `http.response.status_code` `http.response.body.size` | what was answered |
+//! | `http.response.status_code` `http.response.body.size` | what was answered; the size is left out where nothing was, or nobody counted |
 //! | `error` | what went wrong |
 //! | `duration_us` `app_us` | begin to end; to the answer's first byte |
 //! | `calls` `call_errors` `io_us` `io_sum_us` `other_us` | as the notes of these names |
@@ -183,7 +183,8 @@ fn answered(object: &mut Object<'_>, data: &ProfileData, details: Details) {
     if let Some(status) = facts.status {
         object.number("http.response.status_code", status.into());
     }
-    if let Some(bytes) = facts.bytes_out {
+    // PHP and others do not know: a 0 would be a lie.
+    if let Some(bytes) = facts.bytes_out.filter(|bytes| *bytes > 0) {
         object.number("http.response.body.size", bytes);
     }
     object.some_text("error", mask::error(facts, details).as_deref());

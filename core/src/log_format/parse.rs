@@ -31,9 +31,15 @@ pub(super) fn items(format: &str) -> Result<Vec<Item>, Error> {
             next => parser.literal(next),
         }
     }
-    if parser.items.is_empty() {
+    // A misspelled `combined` would be what every line says.
+    if !format.contains('%') {
+        let what = if format.is_empty() {
+            "it is empty"
+        } else {
+            "it has no directive"
+        };
         return Err(Error::new(format!(
-            "log format: it is empty; allowed: \"common\", \"combined\", \"json\", or {KNOWN}"
+            "log format: {what}; allowed: \"common\", \"combined\", \"json\", or {KNOWN}"
         )));
     }
     Ok(parser.items)
@@ -165,10 +171,16 @@ impl<'a> Parser<'a> {
 
     fn what(&self, from: usize, letter: char, argument: Option<&str>) -> Result<What, Error> {
         let named = || match argument {
-            None | Some("") => Err(self.wrong(
-                from,
-                format!("%{letter} needs a name, as in %{{Referer}}{letter}"),
-            )),
+            None | Some("") => {
+                let example = match letter {
+                    'n' => "user_id",
+                    'C' => "session",
+                    'o' => "Content-Type",
+                    _ => "Referer",
+                };
+                let what = format!("%{letter} needs a name, as in %{{{example}}}{letter}");
+                Err(self.wrong(from, what))
+            }
             Some(name) => Ok(name.to_owned()),
         };
         let what = match letter {

@@ -94,6 +94,10 @@ fn what_is_absent() {
 fn errors_name_the_directive_and_its_column() {
     for (format, wanted) in [
         ("", "log format: it is empty"),
+        (
+            "combine",
+            "log format: it has no directive; allowed: \"common\", \"combined\"",
+        ),
         ("%h %Z", "log format, column 4: %Z is not known"),
         ("é%h %f", "log format, column 5: %f is not known"),
         ("%h %k", "log format, column 4: %k is not known"),
@@ -105,7 +109,10 @@ fn errors_name_the_directive_and_its_column() {
         ("%>", "log format, column 1: the format ends"),
         ("%{Referer", "log format, column 1: `{` without `}`"),
         ("%i", "log format, column 1: %i needs a name"),
-        ("%{}n", "log format, column 1: %n needs a name"),
+        (
+            "%{}n",
+            "log format, column 1: %n needs a name, as in %{user_id}n",
+        ),
         ("%{c}a", "log format, column 1: %{c}a: %a takes no argument"),
         (
             "%{m}T",

@@ -78,6 +78,9 @@ fn facts_notes_totals() {
     assert_eq!(full["error"], "no such user: ann");
     data.recorded = false;
     assert_eq!(read(&LogFormat::json(), &data)["calls"], Value::Null);
+    data.facts.bytes_out = Some(0);
+    let size = &read(&LogFormat::json(), &data)["http.response.body.size"];
+    assert_eq!(*size, Value::Null, "a host that does not know says 0");
 }
 
 #[test]

@@ -16,7 +16,12 @@ pub(crate) struct JsonLine<'l> {
     pub(crate) status: Option<u16>,
     /// Test, variant and reason.
     pub(crate) flags: Vec<(String, String, String)>,
+    /// What the application noted itself, under the names of `LISTS`: it stands in their place.
+    pub(crate) lists: [Option<Cow<'l, str>>; 3],
 }
+
+/// The notes of A/B tests, lists joined by `;`.
+const LISTS: [&str; 3] = ["ab_ids", "ab_variants", "ab_reasons"];
 
 impl<'l> JsonLine<'l> {
     /// Nothing where the line is no object, or has no time.
@@ -98,7 +103,7 @@ impl<'de> Visitor<'de> for Lines<'_> {
 /// Numbers of an object within the line, each named with a prefix.
 struct Inner<'w, 'r, 'l>(&'w Wanted, &'r mut JsonLine<'l>, &'w str);
 
-impl<'de> DeserializeSeed<'de> for Inner<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for Inner<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -106,7 +111,7 @@ impl<'de> DeserializeSeed<'de> for Inner<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Inner<'_, '_, '_> {
+impl<'de> Visitor<'de> for Inner<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,6 +121,14 @@ impl<'de> Visitor<'de> for Inner<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self(wanted, line, prefix) = self;
         while let Some(Text(key)) = map.next_key_seed(TextSeed)? {
+            let list = LISTS
+                .iter()
+                .position(|name| prefix.is_empty() && *name == key);
+            if let Some(list) = list.and_then(|at| line.lists.get_mut(at).filter(|_| wanted.tests))
+            {
+                *list = map.next_value_seed(WordSeed)?;
+                continue;
+            }
             let name = match prefix {
                 "" => key,
                 prefix => Cow::Owned(format!("{prefix}.{key}")),
@@ -133,7 +146,7 @@ impl<'de> Visitor<'de> for Inner<'_, '_, '_> {
 
 struct Categories<'w, 'r, 'l>(&'w Wanted, &'r mut JsonLine<'l>);
 
-impl<'de> DeserializeSeed<'de> for Categories<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for Categories<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -141,7 +154,7 @@ impl<'de> DeserializeSeed<'de> for Categories<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Categories<'_, '_, '_> {
+impl<'de> Visitor<'de> for Categories<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,6 +259,53 @@ impl<'de> Visitor<'de> for TextSeed {
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Text(Cow::Owned(text.to_owned())))
+    }
+}
+
+/// A text, or a whole number as one: a list of one test. Nothing for anything else that is simple.
+struct WordSeed;
+
+impl<'de> DeserializeSeed<'de> for WordSeed {
+    type Value = Option<Cow<'de, str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for WordSeed {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 

@@ -14,9 +14,14 @@ use std::time::{Duration, Instant};
 
 use crate::Done;
 use crate::options::{Next, Options, Wrong, unknown};
-use record::{Form, Record, Wanted};
+use record::{Form, Record, Unread, Wanted};
 use source::{Followed, Line, Progress};
-use tally::{By, Tally};
+use tally::{By, Example, Tally};
+
+/// So much of a malformed line is shown.
+const EXAMPLE: usize = 200;
+/// Why a line may be malformed that is not.
+const GUESSED: &str = "; the format was guessed from the first line: --format says what it is";
 
 const HELP: &str = "\
 usage: ioprofiler log stats [OPTIONS] FILE...
@@ -178,6 +183,11 @@ impl Given {
         Ok(self)
     }
 
+    /// Whether nobody said how lines are read.
+    fn guesses(&self) -> bool {
+        self.pattern.is_none() && self.format.is_none()
+    }
+
     /// How lines are read, where that was said.
     fn form(&self) -> Result<Option<Form>, Wrong> {
         match (&self.pattern, &self.time, &self.format) {
@@ -219,10 +229,10 @@ impl Given {
         let Some(file) = self.files.first() else {
             return done();
         };
+        let mut form = self.form()?;
         let mut followed = Followed::open(file)?;
         // Whoever started us may want to know that nothing from now on is missed.
         let _ = writeln!(std::io::stderr(), "following {}", file.display());
-        let mut form = self.form()?;
         let end = self.until.map(|until| Instant::now() + until);
         let every = self.every.unwrap_or(Duration::from_secs(10));
         let mut next = Instant::now() + every;
@@ -230,6 +240,8 @@ impl Given {
             let mut tally = Tally::new(self.by, self.wanted.values.len());
             let deadline = end.map_or(next, |end| end.min(next));
             let mut reading = Reading::new(self, file, &mut form, &mut tally);
+            // It did not begin where the file does.
+            reading.number = None;
             followed.read_until(deadline, &mut |line| reading.line(&line));
             reading.wrong.take().map_or(Ok(()), Err)?;
             let mut out = std::io::stdout();
@@ -251,7 +263,8 @@ struct Reading<'r> {
     file: &'r OsStr,
     form: &'r mut Option<Form>,
     tally: &'r mut Tally,
-    number: u64,
+    /// Of the last line, from 1, where the file was read from its beginning.
+    number: Option<u64>,
     /// The form that the first line has cannot give what is wanted.
     wrong: Option<Wrong>,
 }
@@ -268,13 +281,23 @@ impl<'r> Reading<'r> {
             file,
             form,
             tally,
-            number: 0,
+            number: Some(0),
             wrong: None,
         }
     }
 
+    /// The form of a log whose first line is this one, where nobody said.
+    fn guessed(&self, line: &[u8]) -> Result<Form, Wrong> {
+        let is_json = line.starts_with(b"{");
+        let format = if is_json { "json" } else { "combined" };
+        Form::format(format, &self.given.wanted).map_err(|wrong| match wrong {
+            Wrong::Usage(why) => Wrong::Usage(format!("{why}; --format says what it is")),
+            wrong => wrong,
+        })
+    }
+
     fn line(&mut self, line: &Line<'_>) {
-        self.number += 1;
+        self.number = self.number.map(|number| number + 1);
         let (line, is_whole) = match line {
             Line::Whole(line) => (*line, true),
             Line::TooLong(line) => (*line, false),
@@ -283,34 +306,32 @@ impl<'r> Reading<'r> {
             return;
         }
         if self.form.is_none() {
-            let format = if line.starts_with(b"{") {
-                "json"
-            } else {
-                "combined"
-            };
-            match Form::format(format, &self.given.wanted) {
+            match self.guessed(line) {
                 Ok(form) => *self.form = Some(form),
-                Err(Wrong::Usage(why)) => {
-                    self.wrong = Some(Wrong::Usage(format!("{why}; --format says what it is")));
-                    return;
-                }
                 Err(wrong) => {
                     self.wrong = Some(wrong);
                     return;
                 }
             }
         }
+        let Some(form) = self.form.as_mut() else {
+            return;
+        };
         let mut record = Record::default();
-        let read = is_whole
-            && self
-                .form
-                .as_mut()
-                .is_some_and(|form| form.read(line, &self.given.wanted, &mut record));
-        if read {
-            self.tally.add(&record);
+        let read = if is_whole {
+            form.read(line, &self.given.wanted, &mut record)
         } else {
-            let file = self.file.to_string_lossy();
-            self.tally.malformed(&file, self.number, line);
-        }
+            Err(Unread::TooLong)
+        };
+        let Err(unread) = read else {
+            return self.tally.add(&record);
+        };
+        let (file, guessed) = (self.file.to_string_lossy(), self.given.guesses());
+        self.tally.malformed(|| Example {
+            file: file.into_owned(),
+            line: self.number,
+            text: line.get(..EXAMPLE).unwrap_or(line).to_vec(),
+            why: form.why(unread) + if guessed { GUESSED } else { "" },
+        });
     }
 }

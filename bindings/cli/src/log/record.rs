@@ -30,7 +30,7 @@ pub(crate) enum Tests<'l> {
     #[default]
     None,
     /// Lists joined by `;`: tests, variants, and where they are logged, reasons.
-    Lists(&'l [u8], &'l [u8], Option<&'l [u8]>),
+    Lists(Cow<'l, [u8]>, Cow<'l, [u8]>, Option<Cow<'l, [u8]>>),
     /// Test, variant and reason of each.
     Named(Vec<(String, String, String)>),
 }
@@ -51,6 +51,17 @@ pub(crate) enum Form {
     Format(Box<FormatForm>),
     Json(JsonTime),
     Match(Box<MatchForm>),
+}
+
+/// Why a line cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unread {
+    TooLong,
+    /// It differs from the format at this directive, counted from 0; or behind the last.
+    At(usize),
+    NotJson,
+    NoMatch,
+    NoTime,
 }
 
 /// A format in Apache's language.
@@ -109,13 +120,16 @@ impl Form {
         MatchForm::new(pattern, time, wanted).map(|form| Self::Match(Box::new(form)))
     }
 
-    /// What a line says; nothing where it is not of this form.
+    /// What a line says.
+    ///
+    /// # Errors
+    /// It is not of this form.
     pub(crate) fn read<'l>(
         &mut self,
         line: &'l [u8],
         wanted: &Wanted,
         record: &mut Record<'l>,
-    ) -> bool {
+    ) -> Result<(), Unread> {
         record.values.clear();
         match self {
             Self::Format(form) => form.read(line, record),
@@ -123,10 +137,22 @@ impl Form {
             Self::Json(time) => match JsonLine::read(line, wanted) {
                 Some(read) => {
                     read.fill(time, record);
-                    true
+                    Ok(())
                 }
-                None => false,
+                None => Err(Unread::NotJson),
             },
+        }
+    }
+
+    /// Why a line could not be read, for the operator.
+    pub(crate) fn why(&self, unread: Unread) -> String {
+        match (unread, self) {
+            (Unread::TooLong, _) => "it is longer than 1 MiB".to_owned(),
+            (Unread::NotJson, _) => "it is no JSON object with a time".to_owned(),
+            (Unread::NoMatch, _) => "--match does not match it".to_owned(),
+            (Unread::NoTime, _) => "it has no time of the form that --time says".to_owned(),
+            (Unread::At(field), Self::Format(form)) => form.differs_at(field),
+            (Unread::At(_), _) => String::new(),
         }
     }
 }
@@ -183,10 +209,17 @@ impl FormatForm {
         })
     }
 
-    fn read<'l>(&mut self, line: &'l [u8], record: &mut Record<'l>) -> bool {
-        if self.reader.read_places(line, &mut self.places).is_err() {
-            return false;
+    fn differs_at(&self, field: usize) -> String {
+        match (self.reader.names().nth(field), self.reader.names().last()) {
+            (Some(name), _) => format!("at {name} it is not as the format says"),
+            (None, Some(last)) => format!("something stands behind {last}, the format's last"),
+            (None, None) => "it is not as the format says".to_owned(),
         }
+    }
+
+    fn read<'l>(&mut self, line: &'l [u8], record: &mut Record<'l>) -> Result<(), Unread> {
+        let read = self.reader.read_places(line, &mut self.places);
+        read.map_err(|malformed| Unread::At(malformed.field))?;
         let places = &self.places;
         let value = |at: usize| -> &'l [u8] {
             let (from, to) = places.get(at).copied().unwrap_or_default();
@@ -203,10 +236,11 @@ impl FormatForm {
         record.tests = match self.tests {
             None => Tests::None,
             Some((ids, variants, reasons)) => {
+                let value = |at| Cow::Borrowed(value(at));
                 Tests::Lists(value(ids), value(variants), reasons.map(value))
             }
         };
-        true
+        Ok(())
     }
 }
 
@@ -266,14 +300,9 @@ impl MatchForm {
         })
     }
 
-    fn read<'l>(&mut self, line: &'l [u8], record: &mut Record<'l>) -> bool {
-        if self
-            .pattern
-            .captures_read(&mut self.locations, line)
-            .is_none()
-        {
-            return false;
-        }
+    fn read<'l>(&mut self, line: &'l [u8], record: &mut Record<'l>) -> Result<(), Unread> {
+        let matched = self.pattern.captures_read(&mut self.locations, line);
+        matched.ok_or(Unread::NoMatch)?;
         let locations = &self.locations;
         let group = |at: usize| -> Option<&'l [u8]> {
             let (from, to) = locations.get(at)?;
@@ -284,9 +313,7 @@ impl MatchForm {
             None => Some(line),
         };
         record.second = time.and_then(|text| self.time.read(text));
-        if record.second.is_none() {
-            return false;
-        }
+        record.second.ok_or(Unread::NoTime)?;
         for value in &self.values {
             record.values.push(match value {
                 Value::Group(at) => group(*at).and_then(number),
@@ -297,12 +324,16 @@ impl MatchForm {
         record.status = self.status.and_then(group).map(Cow::Borrowed);
         record.tests = match self.tests {
             Some((ids, variants, reasons)) => match (group(ids), group(variants)) {
-                (Some(ids), Some(variants)) => Tests::Lists(ids, variants, reasons.and_then(group)),
+                (Some(ids), Some(variants)) => Tests::Lists(
+                    ids.into(),
+                    variants.into(),
+                    reasons.and_then(group).map(Cow::Borrowed),
+                ),
                 _ => Tests::None,
             },
             None => Tests::None,
         };
-        true
+        Ok(())
     }
 }
 
@@ -345,17 +376,27 @@ pub(crate) fn number(text: &[u8]) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-impl json::JsonLine<'_> {
-    fn fill(self, time: &mut JsonTime, record: &mut Record<'_>) {
+impl<'l> json::JsonLine<'l> {
+    fn fill(self, time: &mut JsonTime, record: &mut Record<'l>) {
         record.second = self.time.as_deref().and_then(|text| time.read(text));
         record.values.extend(self.values);
-        record.route = self
-            .route
-            .map(|route| Cow::Owned(route.into_owned().into_bytes()));
+        record.route = self.route.map(bytes);
         record.status = self
             .status
             .map(|status| Cow::Owned(status.to_string().into_bytes()));
-        record.tests = Tests::Named(self.flags);
+        record.tests = match self.lists {
+            [Some(ids), Some(variants), reasons] => {
+                Tests::Lists(bytes(ids), bytes(variants), reasons.map(bytes))
+            }
+            _ => Tests::Named(self.flags),
+        };
+    }
+}
+
+fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 

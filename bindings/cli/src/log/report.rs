@@ -74,6 +74,7 @@ fn figure(name: &str, number: Option<f64>) -> String {
 /// The report for a person.
 pub(crate) fn table(tally: &Tally, values: &[String]) -> String {
     let mut out = head(tally);
+    push_missing(&mut out, tally, values);
     let sections = sections(tally);
     for (place, name) in values.iter().enumerate() {
         let width = sections
@@ -125,16 +126,25 @@ fn head(tally: &Tally) -> String {
     }
     out.push('\n');
     if let Some(example) = &tally.example {
+        let place = example.line.map_or_else(
+            || "in".to_owned(),
+            |line| format!("line {} of", thousands(line)),
+        );
         let _ = writeln!(
             out,
-            "{} could not be read, the first is line {} of {}: {}",
+            "{} could not be read, the first is {place} {}: {}",
             counted(tally.malformed, "line", "lines"),
-            thousands(example.line),
             shown(example.file.as_bytes()),
             shown(&example.text)
         );
+        let _ = writeln!(out, "why: {}", example.why);
     }
     for (count, one, more) in [
+        (
+            tally.minutes_left_out,
+            "line of a minute beyond the first 10,000: left out by minute",
+            "lines of minutes beyond the first 10,000: left out by minute",
+        ),
         (
             tally.lists_differ,
             "line passed over: its lists of tests and variants differ in length",
@@ -156,6 +166,16 @@ fn head(tally: &Tally) -> String {
         }
     }
     out
+}
+
+/// A name that is misspelled looks like a site without traffic.
+fn push_missing(out: &mut String, tally: &Tally, values: &[String]) {
+    for (place, name) in values.iter().enumerate() {
+        let histogram = tally.all.values.get(place);
+        if histogram.is_some_and(|histogram| histogram.count() == 0) {
+            let _ = writeln!(out, "no line has a number for {name}");
+        }
+    }
 }
 
 /// What is left of a log, in numbers.
@@ -271,6 +291,7 @@ pub(crate) fn json(tally: &Tally, values: &[String]) -> String {
             "file": example.file,
             "line": example.line,
             "text": String::from_utf8_lossy(&example.text),
+            "why": example.why,
         })
     });
     let report = json!({
@@ -279,6 +300,7 @@ pub(crate) fn json(tally: &Tally, values: &[String]) -> String {
         "to": tally.to,
         "malformed": tally.malformed,
         "example": example,
+        "minutes_left_out": tally.minutes_left_out,
         "lists_differ": tally.lists_differ,
         "not_assigned": tally.not_assigned,
         "without_reason": tally.without_reason,

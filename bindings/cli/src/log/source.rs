@@ -143,7 +143,8 @@ impl<R: Read> Read for Counted<R> {
 /// A line on the terminal that says how far we are.
 pub(crate) struct Progress {
     read: Arc<AtomicU64>,
-    all: u64,
+    /// Nobody knows how much a pipe still brings.
+    all: Option<u64>,
     shown: Option<Instant>,
     begun: Instant,
     wanted: bool,
@@ -151,10 +152,13 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn of(files: &[OsString]) -> Self {
-        let sizes = files.iter().filter_map(|file| std::fs::metadata(file).ok());
+        let size = |file: &OsString| {
+            let found = std::fs::metadata(file).ok()?;
+            (file != "-" && found.is_file()).then_some(found.len())
+        };
         Self {
             read: Arc::default(),
-            all: sizes.map(|found| found.len()).sum(),
+            all: files.iter().map(size).sum(),
             shown: None,
             begun: Instant::now(),
             wanted: io::stderr().is_terminal(),
@@ -169,14 +173,8 @@ impl Progress {
         }
         self.shown = Some(Instant::now());
         let read = self.read.load(Ordering::Relaxed);
-        let mb = |bytes: u64| bytes / 1_000_000;
-        let percent = (read * 100).checked_div(self.all).unwrap_or(0).min(100);
-        let speed = mb(read) as f64 / self.begun.elapsed().as_secs_f64();
-        let line = format!(
-            "\r{} of {} MB, {percent} %, {speed:.0} MB/s\x1b[K",
-            mb(read),
-            mb(self.all)
-        );
+        let line = how_far(read, self.all, self.begun.elapsed());
+        let line = format!("\r{line}\x1b[K");
         let _ = io::stderr().write_all(line.as_bytes());
     }
 
@@ -184,6 +182,23 @@ impl Progress {
         if self.shown.is_some() {
             let _ = io::stderr().write_all(b"\r\x1b[K");
         }
+    }
+}
+
+/// `12 of 400 MB, 3 %, 120 MB/s`
+fn how_far(read: u64, all: Option<u64>, since: Duration) -> String {
+    let mb = |bytes: u64| bytes / 1_000_000;
+    let speed = read as f64 / 1e6 / since.as_secs_f64();
+    match all {
+        Some(all) => {
+            let percent = (read * 100).checked_div(all).unwrap_or(0).min(100);
+            format!(
+                "{} of {} MB, {percent} %, {speed:.0} MB/s",
+                mb(read),
+                mb(all)
+            )
+        }
+        None => format!("{} MB, {speed:.0} MB/s", mb(read)),
     }
 }
 
@@ -200,10 +215,13 @@ impl Followed {
         let failed = |error: io::Error| Wrong::Failed(format!("{}: {error}", path.display()));
         let mut file = File::open(&path).map_err(failed)?;
         file.seek(SeekFrom::End(0)).map_err(failed)?;
-        let number = file.metadata().map_err(failed)?.ino();
+        let found = file.metadata().map_err(failed)?;
+        if found.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
         Ok(Self {
             path,
-            open: Some((file, number)),
+            open: Some((file, found.ino())),
             lines: LineBuffer::default(),
         })
     }
@@ -277,6 +295,21 @@ mod tests {
         }
         buffer.finish(&mut tell);
         told
+    }
+
+    #[test]
+    fn how_far_it_is() {
+        let second = Duration::from_secs(1);
+        let said = |all| how_far(12_345_678, all, second);
+        assert_eq!(said(Some(400_000_000)), "12 of 400 MB, 3 %, 12 MB/s");
+        assert_eq!(said(None), "12 MB, 12 MB/s", "a pipe");
+        assert_eq!(said(Some(0)), "12 of 0 MB, 0 %, 12 MB/s", "it grew");
+        let all = |files: &[&str]| {
+            Progress::of(&files.iter().map(OsString::from).collect::<Vec<_>>()).all
+        };
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(all(&[here]).is_some_and(|all| all > 0));
+        assert_eq!(all(&[here, "-"]), None);
     }
 
     #[test]

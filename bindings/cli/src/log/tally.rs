@@ -7,8 +7,6 @@ use super::record::{Record, Tests};
 
 /// More groups of one kind are one group, `other`.
 const MOST_GROUPS: usize = 10_000;
-/// So much of a malformed line is shown.
-const EXAMPLE: usize = 200;
 const OTHER: &[u8] = b"other";
 /// The reasons of those whom a percentage decided, by letter and by name: within it, or by no rule
 /// at all.
@@ -35,9 +33,11 @@ pub(crate) struct Group {
 #[derive(Clone, Debug)]
 pub(crate) struct Example {
     pub(crate) file: String,
-    /// From 1.
-    pub(crate) line: u64,
+    /// From 1, where that is known.
+    pub(crate) line: Option<u64>,
+    /// Its beginning.
     pub(crate) text: Vec<u8>,
+    pub(crate) why: String,
 }
 
 /// By A/B test and variant.
@@ -55,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) all: Group,
     /// By the second that a minute begins with.
     pub(crate) minutes: BTreeMap<i64, Group>,
+    /// Lines of further minutes.
+    pub(crate) minutes_left_out: u64,
     pub(crate) routes: HashMap<Vec<u8>, Group>,
     pub(crate) statuses: BTreeMap<Vec<u8>, Group>,
     pub(crate) tests: TestGroups,
@@ -75,13 +77,9 @@ impl Tally {
         }
     }
 
-    pub(crate) fn malformed(&mut self, file: &str, line: u64, text: &[u8]) {
+    pub(crate) fn malformed(&mut self, example: impl FnOnce() -> Example) {
         self.malformed += 1;
-        self.example.get_or_insert_with(|| Example {
-            file: file.to_owned(),
-            line,
-            text: text.get(..EXAMPLE).unwrap_or(text).to_vec(),
-        });
+        self.example.get_or_insert_with(example);
     }
 
     pub(crate) fn add(&mut self, record: &Record<'_>) {
@@ -89,13 +87,8 @@ impl Tally {
         if let Some(second) = record.second {
             self.from = Some(self.from.map_or(second, |from| from.min(second)));
             self.to = Some(self.to.map_or(second, |to| to.max(second)));
-            if self.by.minute
-                && (self.minutes.len() < MOST_GROUPS || self.minutes.contains_key(&minute(second)))
-            {
-                self.minutes
-                    .entry(minute(second))
-                    .or_default()
-                    .add(record, values);
+            if self.by.minute {
+                self.add_minute(record, minute(second));
             }
         }
         self.all.add(record, values);
@@ -118,6 +111,15 @@ impl Tally {
         }
     }
 
+    fn add_minute(&mut self, record: &Record<'_>, minute: i64) {
+        if self.minutes.len() >= MOST_GROUPS && !self.minutes.contains_key(&minute) {
+            self.minutes_left_out += 1;
+            return;
+        }
+        let group = self.minutes.entry(minute).or_default();
+        group.add(record, self.values);
+    }
+
     fn add_tests(&mut self, record: &Record<'_>) {
         match &record.tests {
             Tests::None => {}
@@ -127,8 +129,12 @@ impl Tally {
                     self.add_test(record, test.as_bytes(), variant.as_bytes(), reason);
                 }
             }
-            Tests::Lists(b"-", b"-", None | Some(b"-")) => {}
             Tests::Lists(ids, variants, reasons) => {
+                let (ids, variants, reasons) = (&**ids, &**variants, reasons.as_deref());
+                if (ids, variants) == (b"-", b"-") && reasons.is_none_or(|reasons| reasons == b"-")
+                {
+                    return;
+                }
                 let count = |list: &[u8]| list.iter().filter(|byte| **byte == b';').count();
                 let reasons_fit = reasons.is_none_or(|reasons| count(reasons) == count(ids));
                 if count(ids) != count(variants) || !reasons_fit {

@@ -162,7 +162,8 @@ fn push_web(attributes: &mut Vec<KeyValue>, facts: &FactsData) {
     attributes.extend(port.map(|port| number("server.port", port)));
     let status = facts.status;
     attributes.extend(status.map(|status| number("http.response.status_code", status)));
-    let bytes = facts.bytes_out;
+    // 0 is nothing, or not known to the host.
+    let bytes = facts.bytes_out.filter(|bytes| *bytes > 0);
     attributes.extend(bytes.map(|bytes| number("http.response.body.size", bytes)));
 }
 

@@ -1,5 +1,7 @@
 //! `ioprofiler log stats`, run from outside on logs of every form.
 
+mod wrong;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -425,6 +427,50 @@ fn tests_of_json_lines_go_by_name() {
 }
 
 #[test]
+fn tests_that_the_application_noted_itself_are_read_from_json_too() {
+    let folder = Folder::new();
+    let mut log = String::new();
+    for (ids, variants, reasons, took) in [
+        (json!("6;12"), json!("0;1"), json!("x;p"), 100),
+        (json!("6;12"), json!("1;1"), json!("p;g"), 300),
+        (json!(6), json!(0), Value::Null, 100),
+        (json!("6;12;14;15"), json!("0;0;1"), Value::Null, 1),
+        (json!("-"), json!("-"), Value::Null, 1),
+    ] {
+        let mut notes = json!({ "ab_ids": ids, "ab_variants": variants, "cart": 3 });
+        if !reasons.is_null() {
+            notes["ab_reasons"] = reasons;
+        }
+        let flags = json!([{ "flag": "new_search", "variant": "green", "reason": "percent" }]);
+        let line = json!({ "time": "2026-11-23T03:12:07.120Z", "duration_us": took, "notes": notes, "flags": flags });
+        log += &format!("{line}\n");
+    }
+    let file = folder.file("access.json", log);
+    let report = read(&["--by", "test", "--of", "D,cart", &file]);
+    assert_eq!(report["lists_differ"], 1);
+    assert_eq!(report["not_assigned"], 1);
+    assert_eq!(report["without_reason"], 1);
+    let mut found: Vec<_> = report["groups"].as_array().unwrap().iter().collect();
+    found.retain(|group| group["by"] == "test");
+    let found: Vec<_> = found
+        .iter()
+        .map(|group| (&group["test"], &group["variant"], &group["lines"]))
+        .collect();
+    let (six, twelve, zero, one) = (&json!("6"), &json!("12"), &json!("0"), &json!("1"));
+    assert_eq!(
+        found,
+        [
+            (six, zero, &json!(2)),
+            (six, one, &json!(1)),
+            (twelve, one, &json!(1))
+        ],
+        "its own word stands in the flags' place"
+    );
+    let all = group(&report, "all", "all");
+    assert_eq!(all["values"]["cart"]["count"], 5, "other notes as ever");
+}
+
+#[test]
 fn combined_is_what_a_log_is_otherwise() {
     let folder = Folder::new();
     let line = r#"127.0.0.1 - frank van x [10/Oct/2000:13:55:36 -0700] "GET /a.gif HTTP/1.0" 200 2326 "-" "-""#;
@@ -441,75 +487,6 @@ fn combined_is_what_a_log_is_otherwise() {
         Some(1),
         "no line could be read"
     );
-}
-
-#[test]
-fn wrong_calls_say_what_is_allowed() {
-    let folder = Folder::new();
-    let log = folder.file("log", access_log());
-    for (arguments, wanted) in [
-        (vec![], "a FILE is needed"),
-        (
-            vec!["--format", "%h %Z", &log],
-            "--format: log format, column 4: %Z is not known",
-        ),
-        (
-            vec!["--format", "%h%l", &log],
-            "nobody can tell where %h ends",
-        ),
-        (
-            vec!["--of", "app_us", &log],
-            "app_us is not in the format; it has %h %l %u %t",
-        ),
-        (
-            vec!["--by", "test", &log],
-            "%{ab_ids}n with %{ab_variants}n is not in the format",
-        ),
-        (
-            vec!["--by", "hour", &log],
-            "allowed: minute, route, status, test",
-        ),
-        (
-            vec!["--match", "x", &log],
-            "--match and --time are needed together",
-        ),
-        (
-            vec!["--match", "(", "--time", "%s", "--of", "a", &log],
-            "--match: ",
-        ),
-        (
-            vec!["--match", "x", "--time", "%H", "--of", "a", &log],
-            "--time: it needs a day and a time",
-        ),
-        (
-            vec!["--match", "x", "--time", "%s", &log],
-            "--of is needed with --match",
-        ),
-        (
-            vec![
-                "--match", "x", "--time", "%s", "--of", "a", "--by", "status", &log,
-            ],
-            "no group (?<status>…)",
-        ),
-        (
-            vec!["--every", "1s", &log],
-            "--every and --for are for --follow",
-        ),
-        (vec!["--follow", "-"], "--follow needs one file"),
-        (
-            vec!["--follow", "--every", "1", &log],
-            "allowed: 90s, 30m or 8h",
-        ),
-        (vec!["--nothing"], "allowed: --format, --match"),
-    ] {
-        let output = stats(&arguments);
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
-        assert!(errors.contains(wanted), "{arguments:?}: {errors}");
-    }
-    let output = stats(&[&folder.path("none")]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(said(&["--help"]).contains("usage: ioprofiler log stats"));
 }
 
 #[test]
