@@ -94,7 +94,7 @@ pub(crate) struct Options {
     pub(crate) gate: Gate,
     pub(crate) build_id: Option<String>,
     pub(crate) note_format: Option<NoteFormat>,
-    access_logs: Vec<(AccessLog, Arc<Control>)>,
+    pub(crate) access_logs: Vec<(AccessLog, Arc<Control>)>,
     wanted: WantedHeaders,
     max_live: u32,
     request_ttl: Duration,

@@ -3,6 +3,7 @@
 use crate::profiler::Shared;
 use crate::stats::{SinkStats, Stats};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One kind of thing is said no more often than this.
@@ -97,11 +98,6 @@ impl Report {
                 stats.log_dropped,
             ),
             (
-                "log",
-                "lines of the access log lost: they could not be written",
-                stats.log_failed,
-            ),
-            (
                 "panic",
                 "panics caught in sinks and callbacks",
                 stats.panics,
@@ -110,6 +106,7 @@ impl Report {
         for (kind, text, count) in counters {
             self.note(&mut events, kind, text, count);
         }
+        self.note_logs(&mut events, shared);
         for sink in &stats.sinks {
             let dropped = format!("{}: values dropped", sink.name);
             self.note(&mut events, "sink", &dropped, sink.dropped);
@@ -123,6 +120,23 @@ impl Report {
             }
         }
         events
+    }
+
+    /// Which log cannot be written is part of the kind, the reason is not.
+    fn note_logs(&mut self, events: &mut Vec<LogEvent>, shared: &'static Shared) {
+        for (log, control) in &shared.options.access_logs {
+            let mut said = Vec::new();
+            let text = format!(
+                "lines of the access log lost: {} cannot be written",
+                log.place()
+            );
+            let failed = control.failed.load(Ordering::Relaxed);
+            self.note(&mut said, "log", &text, failed);
+            events.extend(said.into_iter().map(|event| LogEvent {
+                message: format!("{}: {}", event.message, control.error()),
+                ..event
+            }));
+        }
     }
 
     /// That a sink fails is said with the reason of the last time, which is no part of the kind.

@@ -199,7 +199,10 @@ fn what_was_lost_is_said_once() {
         .collect();
     assert_eq!(
         about_logs,
-        ["lines of the access log lost: they could not be written (1 times)"]
+        [
+            "lines of the access log lost: /dev/full cannot be written (1 times): No space left on \
+             device (os error 28)"
+        ]
     );
 }
 

@@ -214,7 +214,11 @@ fn what_would_do_harm_is_refused() {
         ("check --deny errors", 2, "--deny warnings"),
         ("eval nothing", 1, "no file has a flag"),
         ("eval cart --attr country", 2, "--attr country=de"),
-        ("list none.toml", 1, "none.toml: error: there is no such file"),
+        (
+            "list none.toml",
+            1,
+            "none.toml: error: there is no such file",
+        ),
     ] {
         let output = folder.run(line);
         assert_eq!(output.status.code(), Some(code), "{line}: {}", err(&output));

@@ -20,9 +20,11 @@ use crate::profile::RequestKind;
 use crate::request::Profile;
 use output::Output;
 use queue::Queue;
+use rustix::io::Errno;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// An access log: where its lines go, and what they look like.
@@ -55,6 +57,16 @@ pub(crate) enum Target {
 }
 
 impl AccessLog {
+    /// Where its lines go, for people.
+    pub(crate) fn place(&self) -> String {
+        match &self.target {
+            Target::File(path) => path.display().to_string(),
+            Target::Stdout => "stdout".to_owned(),
+            Target::Stderr => "stderr".to_owned(),
+            Target::Host => "the host".to_owned(),
+        }
+    }
+
     /// To a file, which is appended to, made where it is not there (readable by owner and group),
     /// and opened again when it was moved away or [`Profiler::reopen_logs`] is called. It may be a
     /// named pipe.
@@ -137,10 +149,21 @@ pub(crate) struct Control {
     pub(crate) dropped: AtomicU64,
     /// They could not be written.
     pub(crate) failed: AtomicU64,
+    /// The system's number of the last reason for that.
+    error: AtomicI32,
     pub(crate) cut: AtomicU64,
 }
 
 impl Control {
+    fn said(&self, error: Errno) {
+        self.error.store(error.raw_os_error(), Ordering::Relaxed);
+    }
+
+    /// Why lines could not be written, the last time.
+    pub(crate) fn error(&self) -> io::Error {
+        io::Error::from_raw_os_error(self.error.load(Ordering::Relaxed))
+    }
+
     /// A child of a fork counts from zero.
     fn forget_counts(&self) {
         for count in [&self.written, &self.dropped, &self.failed, &self.cut] {

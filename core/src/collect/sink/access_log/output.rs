@@ -97,7 +97,8 @@ impl Output {
             let count = piece.iter().filter(|byte| **byte == b'\n').count() as u64;
             match self.write_piece(piece, waits) {
                 Ok(()) => self.control.written.fetch_add(count, Ordering::Relaxed),
-                Err(Failed { written }) => {
+                Err(Failed { written, error }) => {
+                    self.control.said(error);
                     let whole = piece.get(..written).unwrap_or_default();
                     let whole_lines = whole.iter().filter(|byte| **byte == b'\n').count() as u64;
                     self.torn |= whole.last().is_some_and(|byte| *byte != b'\n');
@@ -117,7 +118,7 @@ impl Output {
         match self.target {
             Target::Stdout => !is_regular(rustix::stdio::stdout()),
             Target::Stderr => !is_regular(rustix::stdio::stderr()),
-            Target::File(_) => self.opened().is_some_and(|open| open.is_pipe),
+            Target::File(_) => self.opened().is_ok_and(|open| open.is_pipe),
             Target::Host => false,
         }
     }
@@ -128,17 +129,18 @@ impl Output {
             Target::Stderr => write_all(rustix::stdio::stderr(), piece, true, waits),
             Target::Host => Ok(()),
             Target::File(_) => match self.opened() {
-                Some(open) => write_all(open.file.as_fd(), piece, open.is_pipe, waits),
-                None => Err(Failed { written: 0 }),
+                Ok(open) => write_all(open.file.as_fd(), piece, open.is_pipe, waits),
+                Err(error) => Err(Failed { written: 0, error }),
             },
         }
     }
 
     /// The file, opened again where it is not the one at its path any more, or where its number now
     /// belongs to something else: a host that closes all files does not know ours.
-    fn opened(&mut self) -> Option<&Open> {
+    fn opened(&mut self) -> Result<&Open, Errno> {
+        let mut error = Errno::BADF;
         let Target::File(path) = &self.target else {
-            return None;
+            return Err(error);
         };
         let wish = self.control.reopen.load(Ordering::Relaxed);
         let there = std::fs::metadata(path).ok().map(|found| identity(&found));
@@ -157,10 +159,13 @@ impl Output {
                     self.reopened = wish;
                 }
                 // The old one goes on, unless it was deleted: nobody would ever read it.
-                Err(_) => drop(self.open.take_if(|open| open.is_deleted())),
+                Err(why) => {
+                    error = Errno::from_io_error(&why).unwrap_or(error);
+                    drop(self.open.take_if(|open| open.is_deleted()));
+                }
             }
         }
-        self.open.as_ref()
+        self.open.as_ref().ok_or(error)
     }
 }
 
@@ -214,23 +219,28 @@ fn whole_lines(lines: &[u8], most: usize) -> (&[u8], &[u8]) {
         .unwrap_or((lines, &[]))
 }
 
-/// So many bytes were written before it failed.
+/// So many bytes were written before it failed, and why it did.
 struct Failed {
     written: usize,
+    error: Errno,
 }
 
 fn write_all(fd: BorrowedFd<'_>, piece: &[u8], is_pipe: bool, waits: bool) -> Result<(), Failed> {
     let mut written = 0;
     while let Some(rest) = piece.get(written..).filter(|rest| !rest.is_empty()) {
         if is_pipe && !is_ready(fd, waits) {
-            return Err(Failed { written });
+            let error = Errno::AGAIN;
+            return Err(Failed { written, error });
         }
         match rustix::io::write(fd, rest) {
-            Ok(0) => return Err(Failed { written }),
+            Ok(0) => {
+                let error = Errno::IO;
+                return Err(Failed { written, error });
+            }
             Ok(more) => written += more,
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if waits => {}
-            Err(_) => return Err(Failed { written }),
+            Err(error) => return Err(Failed { written, error }),
         }
     }
     Ok(())
