@@ -292,6 +292,26 @@ fn each_process_says_how_it_is() {
 }
 
 #[test]
+fn who_is_scraped_often_says_how_it_is_all_the_same() {
+    let folder = folder("scraped_often");
+    let profiler = Profiler::builder().state_dir(&folder).build().unwrap();
+    profiler.begin(&Facts::web("GET", "/")).finish(200, 0);
+    assert!(profiler.flush(SOON));
+    let said = || processes(&folder).unwrap()[0].at;
+    let first = said();
+    // Each scrape tells what was counted, so nothing of that is ever left to be told by a turn.
+    let begun = std::time::Instant::now();
+    while said() == first {
+        assert!(begun.elapsed() < 2 * SOON, "nothing was said since {first}");
+        profiler.begin(&Facts::web("GET", "/")).finish(200, 0);
+        drop(profiler.series());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(profiler);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn kept_requests_are_found_by_any_id() {
     let folder = folder("kept");
     let mut worker = Worker::start(&folder);
