@@ -15,16 +15,21 @@
 
 use crate::error::Error;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+const NO_FOLDER: &str = "no folder; name one that is there or can be made";
 
 /// Makes a folder in a `state_dir`, and the `state_dir`, where they are not there.
 pub(crate) fn folder(state_dir: &Path, name: &str) -> Result<PathBuf, Error> {
     let make = |path: &Path| {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| wrong(state_dir, &error.to_string()))
+        made.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => wrong(state_dir, NO_FOLDER),
+            _ => wrong(state_dir, &error.to_string()),
+        })
     };
     make(state_dir)?;
     check(state_dir)?;
@@ -38,7 +43,7 @@ pub(crate) fn check(state_dir: &Path) -> Result<Metadata, Error> {
     let about =
         std::fs::metadata(state_dir).map_err(|error| wrong(state_dir, &error.to_string()))?;
     if !about.is_dir() {
-        return Err(wrong(state_dir, "no folder"));
+        return Err(wrong(state_dir, NO_FOLDER));
     }
     if about.mode() & 0o022 != 0 {
         return Err(wrong(

@@ -110,6 +110,10 @@ const GENERAL: &[Case] = &[
         "1:13: state_dir: an empty text, where a path is wanted",
     ),
     (
+        "metrics = true\nstate_dir = \"/dev/null\"",
+        "2:13: state_dir: /dev/null: no folder; name one that is there or can be made",
+    ),
+    (
         "state_dir = 5",
         "1:13: state_dir: a number, where a text in quotes is wanted",
     ),
@@ -195,7 +199,7 @@ const TABLES: &[Case] = &[
     ),
     (
         "[keep]\nmax_bytes = 99999999999999999999",
-        "2:13: keep.max_bytes: 99999999999999999999 is not a whole number from 0 on",
+        "2:13: keep.max_bytes: 99999999999999999999 is more than 18446744073709551615",
     ),
     (
         "[keep]\nduring = \"2d\"",
@@ -270,7 +274,7 @@ const SINKS: &[Case] = &[
     ),
     (
         "[ganglia]\naddress = \"239.2.11.71:8649\"\nttl = 256",
-        "3:7: ganglia.ttl: 256 is not a whole number from 0 on",
+        "3:7: ganglia.ttl: 256 is more than 255",
     ),
     (
         "[ganglia]\naddress = \"239.2.11.71:8649\"\ninterface = \"eth0\"",

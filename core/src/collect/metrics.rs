@@ -56,7 +56,8 @@ pub(super) struct Metrics {
     deployed: Option<(Arc<str>, u64)>,
     state: Option<State>,
     outlets: Outlets,
-    /// How many requests were counted; how many, and when, when it was last told.
+    /// How many requests were counted; how many, and when, when a turn last told everything. That a
+    /// scrape tells what was counted does not count: it does not say how this process is.
     counted: u64,
     told: (u64, Option<Instant>),
     threadless: bool,
@@ -224,6 +225,7 @@ impl Metrics {
         if self.state.is_some() && (all || self.is_telling_due(leads)) {
             self.tell(shared, here);
             self.tell_status(shared, leads);
+            self.told = (self.counted, Some(Instant::now()));
         }
         self.send(shared, here, leads, all);
         said
@@ -308,7 +310,6 @@ impl Metrics {
         if let Some(state) = &mut self.state {
             state.tell(&own);
         }
-        self.told = (self.counted, Some(Instant::now()));
         self.telling_took = begun.elapsed();
     }
 

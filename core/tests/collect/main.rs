@@ -66,3 +66,24 @@ fn clock() -> std::sync::MutexGuard<'static, ()> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// Runs a case in a process of its own: in this one time stands still once a test has set the clock by
+/// hand, until that or another test moves it.
+fn alone(name: &str, case: fn()) {
+    const ALONE: &str = "IOPROF_COLLECT_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return case();
+    }
+    let ran = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(
+        ran.status.success() && said.contains("1 passed"),
+        "{name}: {}\n{said}\n{}",
+        ran.status,
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}

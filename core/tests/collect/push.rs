@@ -286,6 +286,13 @@ fn received(socket: &UdpSocket) -> Vec<String> {
 /// PHP's case: each request is flushed after its answer, and whoever flushes when it is time sends.
 #[test]
 fn without_a_thread_who_flushes_sends_what_is_due() {
+    alone(
+        "push::without_a_thread_who_flushes_sends_what_is_due",
+        flush_without_a_thread,
+    );
+}
+
+fn flush_without_a_thread() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let to = || server.local_addr().unwrap().to_string();
     let profiler = Profiler::builder()

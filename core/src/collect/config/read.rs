@@ -153,6 +153,9 @@ impl Reader<'_> {
                 self.say(at, said);
             }
         }
+        if let Some(folder) = tree.get_ref().get("state_dir") {
+            builder.flag_files.state_dir_place = Some(self.place(folder.span().start));
+        }
         let checked = builder.metrics.check_general();
         self.accept(ProfilerBuilder::NAME, 0, tree.get_ref(), checked);
     }

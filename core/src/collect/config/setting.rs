@@ -89,10 +89,17 @@ impl<'a> Setting<'a> {
         let DeValue::Integer(digits) = self.value else {
             return self.wrong(wanted);
         };
-        let number = u64::from_str_radix(digits.as_str(), digits.radix())
+        let (digits, radix) = (digits.as_str(), digits.radix());
+        if digits.starts_with('-') {
+            return Err(format!("{} is not {wanted}", shown(digits)));
+        }
+        let number = u64::from_str_radix(digits, radix)
             .ok()
             .and_then(|number| N::try_from(number).ok());
-        *to = number.ok_or_else(|| format!("{} is not {wanted}", shown(digits.as_str())))?;
+        *to = number.ok_or_else(|| {
+            let most = u64::MAX >> (64 - 8 * size_of::<N>().min(8));
+            format!("{} is more than {most}", shown(digits))
+        })?;
         Ok(())
     }
 

@@ -23,6 +23,8 @@ static ON_PAGE: Category = Category::leaf("ioprofiler");
 pub(crate) struct FlagFiles {
     paths: Vec<PathBuf>,
     pub(crate) state_dir: Option<PathBuf>,
+    /// Where that stands, if in a file: `FILE:LINE:COLUMN`.
+    pub(crate) state_dir_place: Option<String>,
     required: bool,
 }
 
@@ -44,6 +46,7 @@ impl ProfilerBuilder {
     #[must_use]
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.flag_files.state_dir = Some(folder.into());
+        self.flag_files.state_dir_place = None;
         self
     }
 
@@ -60,7 +63,11 @@ impl FlagFiles {
     /// The `state_dir`, made where one was named.
     pub(crate) fn prepare_state_dir(&self) -> Result<Option<PathBuf>, Error> {
         let prepare = |path: &PathBuf| crate::collect::state::prepare(path);
-        self.state_dir.as_ref().map(prepare).transpose()?;
+        let prepared = self.state_dir.as_ref().map(prepare).transpose();
+        prepared.map_err(|wrong| match &self.state_dir_place {
+            Some(place) => Error::new(format!("{place}: {wrong}")),
+            None => wrong,
+        })?;
         Ok(self.state_dir.clone())
     }
 

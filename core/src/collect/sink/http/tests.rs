@@ -242,7 +242,8 @@ fn a_server_that_is_gone_or_hangs_up_is_tried_again_later() {
     later(send(&format!("http://127.0.0.1:{port}"), SOON));
     later(send(&Server::saying("HTTP/1.1 200").url(), SOON));
     let why = later(send("http://no-such-host.invalid", SOON));
-    assert!(why.starts_with("http://no-such-host.invalid: "), "{why}");
+    let said = why.strip_prefix("http://no-such-host.invalid: no-such-host.invalid:80: ");
+    assert!(said.is_some(), "{why}");
 }
 
 #[test]

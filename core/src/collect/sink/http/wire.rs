@@ -52,6 +52,8 @@ pub(super) fn said(error: &Error) -> String {
     match error {
         Error::Io(error) => net::said(error),
         Error::Timeout(_) => LATE.to_owned(),
+        // What we said ourselves, where a name was looked up.
+        Error::Other(error) => error.to_string(),
         error => error.to_string(),
     }
 }
