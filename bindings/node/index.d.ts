@@ -555,11 +555,13 @@ export function category(name: string, options?: { kind?: 'leaf' | 'scope'; dial
  * Outside a request it only runs the function.
  */
 export function span<T>(category: string | Category, detail: Detail, fn: (call: Span) => T): T
+export function span<T>(category: string | Category, fn: (call: Span) => T): T
 /** A call that is ended by hand, or by `using`. */
 export function span(category: string | Category, detail?: Detail): Span
 
 /** As `span`, of a template or a function: what runs inside happens in it. */
 export function scope<T>(category: string | Category, detail: Detail, fn: (call: Span) => T): T
+export function scope<T>(category: string | Category, fn: (call: Span) => T): T
 export function scope(category: string | Category, detail?: Detail): Span
 
 /** What a flag resolved to, and why. */

@@ -9,7 +9,15 @@ const { join } = require('node:path')
 const USAGE = `usage: ioprofiler doctor
 
 Says what of the application in this folder ioprofiler sees: the runtime, the native part, and each
-library that it could hook. Ends with status 1 where something will not be seen.`
+library that it could hook; of the options in IOPROFILER_OPTIONS, whether they are right, what is wrong
+with the flags, and who sees profiles. Ends with status 1 where something is wrong or will not be seen.`
+
+/** Who sees profiles, by a word of the option gate. */
+const SEEN_BY = {
+  everyone: 'everyone sees profiles: for machines that nobody else can reach',
+  'this-machine': 'whoever is at this machine sees profiles, while `ioprofiler gate open` holds',
+  token: 'whoever has a token sees profiles',
+}
 
 /** What a check found: a line, and whether all is well. */
 function say(ok, text) {
@@ -29,13 +37,39 @@ function loadPackage() {
 /** The options that `ioprofiler/auto` would take, and whether they are right. */
 function optionsOf(Profiler) {
   const given = process.env.IOPROFILER_OPTIONS
-  if (!given) return [new Profiler({ onLog: () => {} }), true]
-  try {
-    const profiler = new Profiler({ ...JSON.parse(given), onLog: () => {} })
-    return [profiler, say(true, 'IOPROFILER_OPTIONS are right')]
-  } catch (error) {
-    return [new Profiler({ onLog: () => {} }), say(false, `IOPROFILER_OPTIONS: ${error.message}`)]
+  const bare = () => new Profiler({ onLog: () => {} })
+  if (!given) {
+    console.log('note  options in code are not looked at: give them as JSON in IOPROFILER_OPTIONS')
+    return [bare(), true]
   }
+  let options
+  try {
+    options = JSON.parse(given)
+  } catch (error) {
+    return [bare(), say(false, `IOPROFILER_OPTIONS: not JSON: ${error.message}`)]
+  }
+  try {
+    const profiler = new Profiler({ gate: 'this-machine', ...options, onLog: () => {} })
+    const isRight = say(true, 'IOPROFILER_OPTIONS are right')
+    return [profiler, [sayFlags(profiler), sayGate(profiler), isRight].every(Boolean)]
+  } catch (error) {
+    return [bare(), say(false, `IOPROFILER_OPTIONS: ${error.message}`)]
+  }
+}
+
+function sayFlags(profiler) {
+  const { flags } = profiler.options.native
+  if (flags.length === 0) return true
+  const problems = profiler.reloadFlags()
+  for (const problem of problems) say(false, `flags: ${problem}`)
+  return problems.length === 0 ? say(true, `flags: nothing is wrong in ${flags.length} file${flags.length === 1 ? '' : 's'}`) : false
+}
+
+function sayGate(profiler) {
+  const { gate } = profiler.options.native
+  if (gate === '') return say(false, 'gate: nobody sees profiles; allowed: "token", "this-machine", "everyone", "flag:NAME"')
+  for (const way of gate.split(',')) say(true, `gate: ${SEEN_BY[way] ?? `those for whom the flag ${way.slice('flag:'.length)} is on see profiles`}`)
+  return true
 }
 
 function doctor() {

@@ -9,6 +9,7 @@ const { native } = require('./board.js')
 const { state } = require('./context.js')
 const { askWho } = require('./flags.js')
 const { Profile } = require('./profile.js')
+const { messageOf } = require('./request.js')
 
 /** Nothing was decided yet. */
 const BEFORE = 0
@@ -73,11 +74,12 @@ class Answer {
       const answer = profiler.options.predicate(host)
       if (answer !== null && typeof answer === 'object' && typeof answer.then === 'function') {
         answer.then(undefined, () => {})
-        profiler.say('gate', 'the gate\'s function gave a promise: it must answer at once; taken for no')
+        profiler.saySeldom('gate', 'the gate\'s function gave a promise: it must answer at once; taken for no')
         return 'failed'
       }
       return answer ? 'yes' : 'no'
-    } catch {
+    } catch (error) {
+      profiler.saySeldom('gate', `the gate's function threw ${messageOf(error)}; taken for no`, 'the gate\'s function threw')
       return 'failed'
     }
   }
@@ -204,6 +206,7 @@ class Answer {
   }
 
   #snapshot() {
+    this.visit.learnRoute()
     this.visit.request.firstByte(this.res.statusCode)
     return this.visit.request.snapshot()
   }

@@ -169,7 +169,7 @@ function askWho(request) {
     }
   } catch (error) {
     state.failures++
-    profiler.say('callback', `flagContext failed: ${error instanceof Error ? error.message : 'an exception'}`)
+    profiler.saySeldom('callback', `flagContext failed: ${error instanceof Error ? error.message : 'an exception'}`, 'flagContext failed')
   }
 }
 

@@ -41,16 +41,23 @@ class Visit {
     this.request.firstByte(status)
     const { noteHeader } = this.profiler.options
     if (noteHeader === null || res.headersSent) return
+    this.learnRoute()
     const note = this.request.compactNote()
     if (note !== undefined) res.setHeader(noteHeader, note)
   }
 
-  end() {
-    const { req, res, request } = this
-    if (request.ended) return
+  /** The route's template, now that the handler has run. */
+  learnRoute() {
+    const { req, request } = this
     // Express leaves it on the request, also where its middleware was not asked for.
     const route = this.route?.() ?? (req.route === undefined ? undefined : routeOf(req))
     if (route !== undefined && route !== null) request.setRoute(route)
+  }
+
+  end() {
+    const { res, request } = this
+    if (request.ended) return
+    this.learnRoute()
     for (const name of this.wantedOfAnswer) {
       const value = res.getHeader(name)
       if (value !== undefined) native.header(request.low, request.high, name, String(value))

@@ -9,7 +9,10 @@ const { state } = require('./context.js')
 /** `-` where there is no note: morgan's own sign for nothing. */
 function morganToken(req) {
   try {
-    return visitOf(req)?.request.compactNote()
+    const visit = visitOf(req)
+    if (visit === null || visit.request.ended) return undefined
+    visit.learnRoute()
+    return visit.request.compactNote()
   } catch {
     state.failures++
     return undefined

@@ -54,7 +54,7 @@ function wrong(option, value, allowed) {
   } catch {
     shown = typeof value
   }
-  return new TypeError(`${option}: ${shown} is not allowed; ${allowed}`)
+  return new TypeError(`${option}: ${shown} is not allowed; allowed: ${allowed}`)
 }
 
 function optional(given, option, type, allowed) {
@@ -77,7 +77,7 @@ function gate(given) {
     } else if (GATE_WAYS.includes(way) || (typeof way === 'string' && /^flag:[^,]+$/.test(way))) {
       words.push(way)
     } else {
-      throw wrong('gate', way, `allowed: ${GATE_WAYS.map((word) => `"${word}"`).join(', ')}, "flag:NAME", a function, or a list of them`)
+      throw wrong('gate', way, `${GATE_WAYS.map((word) => `"${word}"`).join(', ')}, "flag:NAME", a function, or a list of them`)
     }
   }
   return { words: words.join(','), predicate }
@@ -90,7 +90,7 @@ function instrument(given) {
     const { names } = require('./hooks')
     const unknown = given.find((name) => !names().includes(name))
     if (unknown !== undefined) {
-      throw wrong('instrument', unknown, `libraries that can be hooked: ${names().join(', ')}`)
+      throw wrong('instrument', unknown, `the libraries ${names().join(', ')}`)
     }
     return given
   }

@@ -78,9 +78,9 @@ class Profile {
    */
   assertCalls(category, expected) {
     const { min = 0, max = Infinity } = typeof expected === 'number' ? { min: expected, max: expected } : Object(expected)
-    const isBound = typeof expected === 'number' || (typeof expected === 'object' && expected !== null)
-    if (!isBound || typeof min !== 'number' || typeof max !== 'number' || !(min <= max)) {
-      throw new TypeError('assertCalls: expected must be a number, or { min, max }')
+    const wrong = wrongBudget(expected)
+    if (wrong !== undefined || typeof min !== 'number' || typeof max !== 'number' || !(min <= max)) {
+      throw new TypeError(`assertCalls: ${wrong ? `${wrong}: ` : ''}expected must be a number, or { min, max }`)
     }
     const calls = this.calls(category)
     if (calls >= min && calls <= max) return this
@@ -100,6 +100,14 @@ class Profile {
     const totals = this.data.categories.filter((total) => category === undefined || total.category === category)
     return totals.reduce((sum, total) => sum + total.calls, 0)
   }
+}
+
+/** What is wrong with a budget: a key that it cannot have, or '' where it bounds nothing; undefined if nothing. */
+function wrongBudget(expected) {
+  if (typeof expected === 'number') return undefined
+  if (typeof expected !== 'object' || expected === null) return ''
+  const names = Object.keys(expected)
+  return names.length === 0 ? '' : names.find((name) => name !== 'min' && name !== 'max')
 }
 
 module.exports = { Profile }

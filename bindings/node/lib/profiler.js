@@ -13,6 +13,8 @@ const options = require('./options.js')
 const KINDS = { web: 0, job: 1, command: 2 }
 /** How often what went wrong is fetched from the core, in ms. */
 const LOG_INTERVAL = 1000
+/** How often the same is said, in ms. */
+const SAY_INTERVAL = 60_000
 /** How long the end of the process may wait for sinks, in ms. */
 const EXIT_DEADLINE = 200
 
@@ -27,6 +29,7 @@ class Profiler {
   #log
   #timer = null
   #instrumentation = null
+  #saidAt = new Map()
 
   constructor(given = {}) {
     let checked
@@ -116,7 +119,7 @@ class Profiler {
         onProfile(profile)
       } catch (error) {
         state.failures++
-        this.say('callback', `onProfile failed: ${error instanceof Error ? error.message : 'an exception'}`)
+        this.saySeldom('callback', `onProfile failed: ${error instanceof Error ? error.message : 'an exception'}`, 'onProfile failed')
       }
     })
   }
@@ -126,6 +129,7 @@ class Profiler {
    * is the job's error, and passed on.
    */
   async job(name, fn) {
+    if (typeof fn !== 'function') throw new TypeError('job: the second argument must be a function')
     const request = this.begin({ kind: 'job', name })
     try {
       return await request.run(fn, request)
@@ -138,7 +142,8 @@ class Profiler {
   }
 
   /** Runs a function in a request of its own; gives its result and the profile. For tests. */
-  async record(fn, facts = { kind: 'job', name: fn.name || 'record' }) {
+  async record(fn, facts = { kind: 'job', name: fn?.name || 'record' }) {
+    if (typeof fn !== 'function') throw new TypeError('record: the argument must be a function')
     const request = this.begin({ ...facts, asked: true })
     const { watchCallers } = require('./caller.js')
     watchCallers(request)
@@ -336,6 +341,14 @@ class Profiler {
     } catch {
       state.failures++
     }
+  }
+
+  /** As `say`, at most once a minute of what `key` names: for what each request may bring about. */
+  saySeldom(kind, message, key = message) {
+    const now = performance.now()
+    if (now - (this.#saidAt.get(key) ?? -Infinity) < SAY_INTERVAL) return
+    this.#saidAt.set(key, now)
+    this.say(kind, message)
   }
 
   #startTimer() {

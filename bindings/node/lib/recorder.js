@@ -201,6 +201,16 @@ class Recorder {
     if (this.spilled && index >= this.handed) this.free.push(index)
   }
 
+  /** The number of a call's category. */
+  categoryOf(index) {
+    return this.words[index * WORDS + ABOUT] & 0xffff
+  }
+
+  /** It was begun earlier, at `ticks`, when nobody knew yet that it would be a call. */
+  beganAt(index, ticks) {
+    if (index >= this.handed && !this.spilled) this.doubles[index * DOUBLES] = ticks
+  }
+
   /** `which`: 0 hits, 1 misses, 2 rows, 3 bytes. Before the call's end. */
   setCount(index, which, count) {
     if (index < 0) return

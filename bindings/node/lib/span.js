@@ -151,22 +151,28 @@ function takeSafely(context, recorder, number, detail) {
   }
 }
 
+/** What is not recorded: a function is run, whether a detail stands before it or not. */
+function unrecorded(detail, fn) {
+  if (typeof fn === 'function') return fn(NONE)
+  return typeof detail === 'function' ? detail(NONE) : NONE
+}
+
 function span(category, detail, fn) {
-  if (!state.on) return typeof fn === 'function' ? fn(NONE) : NONE
+  if (!state.on) return typeof fn === 'function' ? fn(NONE) : unrecorded(detail, fn)
   const context = storage.getStore()
   if (context === undefined) {
     state.outside++
-    return typeof fn === 'function' ? fn(NONE) : NONE
+    return unrecorded(detail, fn)
   }
   return spanIn(context, numberOf(category, false), detail, fn)
 }
 
 function scope(category, detail, fn) {
-  if (!state.on) return typeof fn === 'function' ? fn(NONE) : NONE
+  if (!state.on) return unrecorded(detail, fn)
   const context = storage.getStore()
   if (context === undefined) {
     state.outside++
-    return typeof fn === 'function' ? fn(NONE) : NONE
+    return unrecorded(detail, fn)
   }
   return spanIn(context, numberOf(category, true), detail, fn)
 }
@@ -176,8 +182,10 @@ function spanIn(context, number, detail, fn) {
   const recorder = request.recorder
   if (recorder === null) {
     if (request.ended) state.late++
-    return typeof fn === 'function' ? fn(NONE) : NONE
+    return unrecorded(detail, fn)
   }
+  // Work must not be left undone because its detail was forgotten.
+  if (typeof detail === 'function' && typeof fn !== 'function') return spanIn(context, number, '', detail)
   const index = takeSafely(context, recorder, number, detail)
   const call = new Span(request, index, number >= SCOPE ? 0 : PART_OF_LEAF)
   if (typeof fn !== 'function') return call

@@ -249,7 +249,7 @@ test('whom a request is about, the application is asked once, before its first f
   // The gate's flag knows it too.
   assert.match(await ask('/none?ioprofiler=text', '9'), /^# GET/)
   assert.equal(await ask('/none?ioprofiler=text', '8'), 'no flag')
-  assert.throws(() => new Profiler({ flagContext: 5 }), /flagContext: 5 is not allowed; a function/)
+  assert.throws(() => new Profiler({ flagContext: 5 }), /flagContext: 5 is not allowed; allowed: a function/)
 })
 
 test('whatever is asked, nothing is thrown', () => {

@@ -87,6 +87,15 @@ for (const [name, express] of [['Express 5', express5], ['Express 4', express4]]
     assert.equal((await request(port, '/?ioprofiler=1', as('rasmus'))).body, PAGE)
   })
 
+  test(`${name}: what is shown names the route`, async (t) => {
+    const { profiler } = watching(t, { gate: () => true })
+    const port = await serve(t, expressApp(express, profiler))
+    const routeOf = async (path) => JSON.parse((await request(port, `${path}?ioprofiler=json`)).body).facts.route
+    assert.equal(await routeOf('/users/42/favorites/7'), '/users/:user/favorites/:listing')
+    assert.equal(await routeOf('/admin/stats/monday'), '/admin/stats/:day')
+    assert.equal(await routeOf('/nowhere'), 'unknown')
+  })
+
   test(`${name}: a closed gate changes not one byte`, async (t) => {
     const { profiler } = watching(t, { gate: (req) => req.user?.isStaff })
     const port = await serve(t, expressApp(express, profiler))

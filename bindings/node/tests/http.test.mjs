@@ -233,6 +233,10 @@ test('the gate\'s function is asked after the handler, and only for those that a
   assert.equal((await request(port, '/page', { headers: { Authorization: 'staff' } })).body, PAGE)
   assert.equal(asked.length, 4)
   assert.match(said.join(), /must answer at once/)
+  assert.match(said.join(), /the gate's function threw Error: no session; taken for no/)
+  // What everybody can bring about is said once a minute.
+  for (const why of ['promise', 'throws']) assert.equal((await request(port, `/page?ioprofiler=1&${why}`)).body, PAGE)
+  assert.equal(said.filter((message) => message.includes("the gate's function")).length, 2)
   assert.deepEqual(profiler.stats().refused.map(({ reason }) => reason).sort(), ['the callable failed', 'the callable said no'])
 })
 

@@ -32,7 +32,12 @@ test('nunjucks and handlebars: includes and partials are nested', async () => {
     assert.equal(environment.render('page.njk', { name: 'x' }), '<html><body><p>part</p>\nx</body></html>\n')
     assert.equal(template({ name: 'x' }), '<html><body><p>part</p>\nx</body></html>\n')
   })
-  assert.deepEqual(nested(calls), ['template page.njk in none', 'template part.njk in 0', 'template part in none'])
+  assert.deepEqual(nested(calls), ['template page.njk in none', 'template part.njk in 0', 'template  in none', 'template part in 2'])
+  // What is compiled for a partial is that partial; what was compiled beforehand is seen as well.
+  handlebars.registerPartial('outer', '{{> part}}')
+  const beforehand = handlebars.template(new Function(`return ${handlebars.precompile('{{> outer}}')}`)())
+  const both = await callsOf(() => [beforehand({}), beforehand({})])
+  assert.deepEqual(nested(both.calls).slice(-3), ['template  in none', `template outer in ${both.calls.length - 3}`, `template part in ${both.calls.length - 2}`])
 })
 
 test('ejs (its CommonJS form) and pug', async () => {

@@ -66,24 +66,24 @@ test('a log that names no calls has its lines all the same', async (t) => {
 })
 
 test('the compact note is a header for the server in front, and morgan\'s token', async (t) => {
-  const profiler = new Profiler({ noteFormat: '%{user_id}n %{calls}n', noteHeader: 'X-Note' })
+  const profiler = new Profiler({ noteFormat: '%{user_id}n %{calls}n %{route}n', noteHeader: 'X-Note' })
   t.after(() => profiler.shutdown())
   const { written, stream } = lines()
   const app = express()
   app.use(profiler.express())
   morgan.token('ioprofiler', profiler.morgan())
   app.use(morgan(':method :url :status :ioprofiler', { stream }))
-  app.get('/page', (req, res) => {
+  app.get('/page/:number', (req, res) => {
     note('user_id', 5020244)
     span('db', 'SELECT 1', () => {})
     res.send('page')
   })
   const port = await serve(t, http.createServer(app))
-  const { headers } = await request(port, '/page')
-  assert.equal(headers['x-note'], '5020244 1')
-  assert.equal((await request(port, '/nowhere')).headers['x-note'], '- 0')
+  const { headers } = await request(port, '/page/7')
+  assert.equal(headers['x-note'], '5020244 1 /page/:number')
+  assert.equal((await request(port, '/nowhere')).headers['x-note'], '- 0 unknown')
   while (written.length < 2) await new Promise(setImmediate)
-  assert.deepEqual(written, ['GET /page 200 5020244 1', 'GET /nowhere 404 - 0'])
+  assert.deepEqual(written, ['GET /page/7 200 5020244 1 /page/:number', 'GET /nowhere 404 - 0 unknown'])
 })
 
 test('lines of pino and winston name their request', async () => {
@@ -110,7 +110,7 @@ test('lines of pino and winston name their request', async () => {
 test('wrong formats fail at once and say where', () => {
   const wrong = [
     [{ accessLog: { file: '/tmp/x', format: '%Z' } }, /%Z/],
-    [{ accessLog: { to: 'syslog' } }, /accessLog: .* is not allowed; \{ file: PATH \}/],
+    [{ accessLog: { to: 'syslog' } }, /accessLog: .* is not allowed; allowed: \{ file: PATH \}/],
     [{ accessLog: 'x' }, /accessLog/],
     [{ noteFormat: '%Z' }, /%Z/],
     [{ noteHeader: 'X-Note' }, /noteHeader: needs noteFormat/],

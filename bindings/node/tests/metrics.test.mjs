@@ -435,13 +435,13 @@ test('wrong options say what is allowed', (t) => {
     [{ config: { keep: { slowset: 3 } } }, 'config: keep.slowset: unknown; did you mean `slowest`?'],
     [{ config: { stuck_after: '1ms' } }, 'config: stuck_after: '],
     [{ config: { graphite: {} } }, 'config: graphite'],
-    [{ config: 'keep' }, 'config: "keep" is not allowed; an object with the keys of the configuration file'],
-    [{ config: [1] }, 'config: [1] is not allowed; an object'],
+    [{ config: 'keep' }, 'config: "keep" is not allowed; allowed: an object with the keys of the configuration file'],
+    [{ config: [1] }, 'config: [1] is not allowed; allowed: an object'],
     [{ config: { keep: { slowest: 3n } } }, 'config: cannot be written as JSON'],
     [{ configFile: file }, `${file}:3:10: keep.during: "5 minutes" is no duration; write "500ms", "10s"`],
     [{ configFile: join(place, 'none.toml') }, `${join(place, 'none.toml')}: cannot be read`],
-    [{ configFile: 5 }, 'configFile: 5 is not allowed; a path'],
-    [{ metrics: 'yes' }, 'metrics: "yes" is not allowed; true or false'],
+    [{ configFile: 5 }, 'configFile: 5 is not allowed; allowed: a path'],
+    [{ metrics: 'yes' }, 'metrics: "yes" is not allowed; allowed: true or false'],
   ]
   for (const [options, message] of cases) {
     assert.throws(() => new Profiler({ ...QUIET, ...options }), (error) => {

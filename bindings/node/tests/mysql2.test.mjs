@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import mysql from 'mysql2'
 import promised from 'mysql2/promise'
 import { span } from 'ioprofiler'
-import { mariadb, needs } from './support/servers.mjs'
+import { freePort, mariadb, needs } from './support/servers.mjs'
 import { brief, callsOf, interleaved, profiler } from './support/requests.mjs'
 
 describe('mysql2', { skip: needs('mariadbd', 'mariadb-install-db') }, () => {
@@ -78,6 +78,18 @@ describe('mysql2', { skip: needs('mariadbd', 'mariadb-install-db') }, () => {
       details.forEach((own, index) => assert.deepEqual(own.sort(), [`SELECT ${index}`, 'SELECT ?']))
       await busy.end()
     }
+  })
+
+  test('where there is no server, that is a call of whoever asked', async () => {
+    const port = await freePort()
+    const dead = promised.createPool({ host: '127.0.0.1', port, database: 'shop' })
+    const { calls } = await callsOf(async () => {
+      await assert.rejects(dead.query('SELECT 1'), /ECONNREFUSED/)
+      await assert.rejects(dead.getConnection(), /ECONNREFUSED/)
+    })
+    assert.deepEqual(brief(calls), Array(2).fill('mysql connect error'))
+    for (const call of calls) assert.deepEqual([call.target, call.duration_ns > 0], [`127.0.0.1:${port}/shop`, true])
+    await dead.end()
   })
 
   test('listeners of a query run in its own request, whoever connected', async () => {

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'node:test'
@@ -185,6 +186,30 @@ test('the doctor says what will be seen', async () => {
   assert.equal((await run([doctor])).code, 2)
   const wrong = await run([doctor, 'doctor'], { cwd: dirname(doctor), env: { ...process.env, IOPROFILER_OPTIONS: '{"gate":"open"}' } })
   assert.match(wrong.stdout, /FAIL {2}IOPROFILER_OPTIONS: gate: "open" is not allowed/)
+})
+
+test('the doctor says what is wrong with flags, and who sees profiles', async () => {
+  const doctor = join(here, '..', 'bin', 'ioprofiler.js')
+  const folder = mkdtempSync(join(tmpdir(), 'ioprofiler-doctor-'))
+  const file = join(folder, 'flags.toml')
+  writeFileSync(file, '[flags.new_search]\nenabeld = 10\n')
+  const asked = (options) => run([doctor, 'doctor'], { cwd: folder, env: { ...process.env, IOPROFILER_OPTIONS: options } })
+  const typo = await asked(JSON.stringify({ flags: [file], gate: 'everyone' }))
+  assert.match(typo.stdout, /FAIL {2}flags: .*flags\.toml:2:1: error: a flag has no `enabeld`; did you mean `enabled`\?/)
+  assert.match(typo.stdout, /ok {4}gate: everyone sees profiles/)
+  assert.equal(typo.code, 1)
+  const missing = await asked(JSON.stringify({ flags: [join(folder, 'nowhere.toml')] }))
+  assert.match(missing.stdout, /FAIL {2}flags: .*nowhere\.toml: error: there is no such file/)
+  assert.match(missing.stdout, /ok {4}gate: whoever is at this machine sees profiles, while `ioprofiler gate open` holds/)
+  writeFileSync(file, '[flags.new_search]\nenabled = 10\n')
+  const closed = await asked(JSON.stringify({ flags: [file], gate: [] }))
+  assert.match(closed.stdout, /ok {4}flags: nothing is wrong in 1 file/)
+  assert.match(closed.stdout, /FAIL {2}gate: nobody sees profiles; allowed: .*"everyone"/)
+  const unset = await asked('')
+  assert.match(unset.stdout, /note {2}options in code are not looked at: give them as JSON in IOPROFILER_OPTIONS/)
+  assert.equal(unset.code, 0, unset.stdout)
+  assert.match((await asked('{gate')).stdout, /FAIL {2}IOPROFILER_OPTIONS: not JSON: /)
+  rmSync(folder, { recursive: true })
 })
 
 test('wrong options from the environment fail at once', async () => {

@@ -9,7 +9,7 @@ import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { span } from 'ioprofiler'
 import { pgPool } from './support/pools.mjs'
-import { needs, postgresql } from './support/servers.mjs'
+import { freePort, needs, postgresql } from './support/servers.mjs'
 import { brief, callsOf, interleaved, profiler } from './support/requests.mjs'
 
 describe('pg', { skip: needs('postgres', 'initdb') }, () => {
@@ -139,6 +139,34 @@ describe('pg', { skip: needs('postgres', 'initdb') }, () => {
     for (let tries = 0; statements() < calls.length && tries < 100; tries++) await sleep(20)
     assert.equal(statements(), calls.length)
     assert.equal(calls.length, 33)
+  })
+
+  test('where there is no server, that is a call of whoever asked', async () => {
+    const nowhere = { host: '127.0.0.1', port: await freePort(), database: 'shop' }
+    const dead = new pg.Pool(nowhere)
+    const target = `127.0.0.1:${nowhere.port}/shop`
+    const all = await Promise.all(['a', 'b'].map((name) => callsOf(async () => {
+      await assert.rejects(dead.query(`SELECT '${name}'`), /ECONNREFUSED/)
+      await assert.rejects(dead.connect(), /ECONNREFUSED/)
+      await new Promise((resolve) => dead.connect((error) => resolve(assert.match(error.message, /ECONNREFUSED/))))
+      await assert.rejects(new pg.Client(nowhere).connect(), /ECONNREFUSED/)
+      await new Promise((resolve) => new pg.Client(nowhere).connect((error) => resolve(assert.match(error.message, /ECONNREFUSED/))))
+    })))
+    for (const { calls } of all) {
+      assert.deepEqual(brief(calls), Array(5).fill('pg connect error'))
+      for (const call of calls) assert.deepEqual([call.target, call.duration_ns > 0], [target, true])
+    }
+    await dead.end()
+  })
+
+  test('who waits for a connection in vain has a call as long as that', async () => {
+    const small = new pg.Pool({ ...options, max: 1, connectionTimeoutMillis: 50 })
+    const client = await small.connect()
+    const { calls } = await callsOf(() => assert.rejects(small.query('SELECT 1'), /timeout exceeded/))
+    assert.deepEqual(brief(calls), ['pg connect error'])
+    assert.ok(calls[0].duration_ns > 40e6, `${calls[0].duration_ns}`)
+    client.release()
+    await small.end()
   })
 
   test('what a pool does for a new connection is seen by whoever waited for it, its timers by nobody', async () => {

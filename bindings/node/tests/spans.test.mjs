@@ -328,7 +328,9 @@ test('whatever is given, nothing is thrown into the page', async () => {
     request.setRoute(thing).setUser(thing).setVisitor(thing).addGroup(thing).setViewer(thing).setError(thing).note(thing, thing).note('a', thing).note(thing).setAttribute(thing, thing)
     request.run(() => {
       span(thing, thing, () => {})
-      scope(thing, thing).end(thing)
+      // A function in the detail's place is what is to be run.
+      if (typeof thing === 'function') scope(thing, thing)
+      else scope(thing, thing).end(thing)
       const call = span('db', 'x')
       call.hits(thing).misses(thing).rows(thing).bytes(thing).detail(thing).target(thing).end(thing)
       note(thing, thing)
@@ -372,8 +374,30 @@ test('budgets fail with the text table', async () => {
   assert.throws(() => profile.assertCalls('pg', { min: 4 }), /wanted at least 4/)
   assert.throws(() => profile.assertCalls('pg', 4), /wanted 4/)
   assert.throws(() => profile.assertCalls('pg', 'few'), TypeError)
+  // A budget that bounds nothing would pass for ever.
+  assert.throws(() => profile.assertCalls('pg', { maximum: 2 }), /assertCalls: maximum: expected must be a number, or \{ min, max \}/)
+  assert.throws(() => profile.assertCalls('pg', {}), /assertCalls: expected must be a number, or \{ min, max \}/)
   const [call] = profile.data.calls
   assert.match(call.caller.file, /spans\.test\.mjs$/)
+})
+
+test('without a detail a function is run all the same', async () => {
+  const work = (call) => call.rows(2) && 41
+  assert.deepEqual([span('db', work), scope('template', work)], [41, 41])
+  const calls = await callsOf(async () => {
+    assert.equal(span('db', work), 41)
+    assert.equal(await span('db', async () => 42), 42)
+    assert.equal(scope('template', () => 43), 43)
+  })
+  assert.deepEqual(brief(calls), [['db', '', 'ok', undefined], ['db', '', 'ok', undefined], ['template', '', 'ok', undefined]])
+  profiler.disable()
+  assert.deepEqual([span('db', work), scope('template', work)], [41, 41])
+  profiler.enable()
+})
+
+test('a job without a function says so', async () => {
+  await assert.rejects(profiler.job('nightly'), /^TypeError: job: the second argument must be a function/)
+  await assert.rejects(profiler.record('nightly'), /^TypeError: record: the argument must be a function/)
 })
 
 test('other contexts of the application stay as they are', async () => {
@@ -397,15 +421,15 @@ test('wrong options fail at once and say what is allowed', () => {
     [{ gate: [() => true, () => true] }, /gate: two functions; at most one is allowed/],
     [{ gate: 'token' }, /needs a secret; gateSecret: 0 given/],
     [{ maxSpans: 0 }, /maxSpans: 0 is not between 1 and 1000000/],
-    [{ maxSpans: 1e12 }, /maxSpans: 1000000000000 is not allowed; at most 4294967295/],
+    [{ maxSpans: 1e12 }, /maxSpans: 1000000000000 is not allowed; allowed: at most 4294967295/],
     [{ requestTtl: 0 }, /requestTtl \(in ms\): 0 is not between/],
-    [{ noteFormat: '%{a}n', noteHeader: 'X Y' }, /noteHeader: "X Y" is not allowed; a header's name/],
-    [{ requestIdHeader: 'a b' }, /requestIdHeader: "a b" is not allowed; a header's name, or null/],
+    [{ noteFormat: '%{a}n', noteHeader: 'X Y' }, /noteHeader: "X Y" is not allowed; allowed: a header's name/],
+    [{ requestIdHeader: 'a b' }, /requestIdHeader: "a b" is not allowed; allowed: a header's name, or null/],
     [{ flags: '/nowhere/flags.toml', flagsRequired: true }, /flagsRequired is set, and:\n\/nowhere\/flags.toml: error: there is no such file/],
     [[], /an object/],
-    [{ maxSpans: 1.5 }, /maxSpans: 1.5 is not allowed; a whole number/],
+    [{ maxSpans: 1.5 }, /maxSpans: 1.5 is not allowed; allowed: a whole number/],
     [{ instrument: ['cobol'] }, /instrument: "cobol" is not allowed/],
-    [{ onLog: 'stderr' }, /onLog: "stderr" is not allowed; a function/],
+    [{ onLog: 'stderr' }, /onLog: "stderr" is not allowed; allowed: a function/],
     [null, /an object/],
   ]
   for (const [options, message] of wrong) {

@@ -5,7 +5,7 @@
 // Its own channels would say who runs the query, and that is, where the pool is busy, whoever gave
 // the connection back. So what waits for a connection is bound to its own context.
 
-const { Category, beginIn, calledBack, endByEvents, endThrown, oncePer, outsideRequests, recordingContext, setTarget, state } = require('./tools.js')
+const { Category, awaitingConnection, beginIn, calledBack, endByEvents, endThrown, oncePer, outsideRequests, quietly, recordingContext, setTarget, state, toldWhyNone } = require('./tools.js')
 
 const MYSQL = new Category('mysql', { dialect: 'mysql' })
 
@@ -55,7 +55,14 @@ function hookConnection(BaseConnection, wraps) {
 
 function hookPool(BasePool, wraps) {
   // A connection that it makes for the purpose belongs to no request either.
-  wraps.wrap(BasePool.prototype, 'getConnection', outsideRequests)
+  wraps.wrap(BasePool.prototype, 'getConnection', (getConnection) => {
+    const outside = outsideRequests(getConnection)
+    return function (callback, ...rest) {
+      const failed = quietly(() => awaitingConnection(MYSQL, () => targetOf({ config: this.config.connectionConfig })))
+      const told = failed !== undefined && typeof callback === 'function' ? toldWhyNone(failed, callback) : callback
+      return outside.call(this, told, ...rest)
+    }
+  })
 }
 
 module.exports = {

@@ -5,7 +5,7 @@
 // request that gives its connection back. So what waits for a connection is bound to its own context,
 // and what a connection does for itself is nobody's.
 
-const { Category, beginIn, bound, calledBack, endByEvents, endThrown, endingPromise, oncePer, outsideRequests, quietly, recordingContext, setTarget, state } = require('./tools.js')
+const { Category, awaitingConnection, beginIn, bound, calledBack, endByEvents, endThrown, endingPromise, oncePer, outsideRequests, quietly, recordingContext, setTarget, state, tellingWhyNone, toldWhyNone } = require('./tools.js')
 
 const PG = new Category('pg', { dialect: 'postgresql' })
 
@@ -85,12 +85,38 @@ function hookClient(exports, wraps) {
     }
     return typeof result?.then === 'function' ? endingPromise(context, index, result, countRows) : result
   })
-  wraps.wrap(Client.prototype, 'connect', outsideRequests)
+  wraps.wrap(Client.prototype, 'connect', (connect) => connecting(outsideRequests(connect), targetOf))
 }
 
+/** A pool's client connects: whoever waits for it is told by the pool. */
+let isPools = false
+
+/** A method that connects, by a callback or a promise. */
+function connecting(connect, target) {
+  return function (callback, ...rest) {
+    const failed = isPools ? undefined : quietly(() => awaitingConnection(PG, () => target(this)))
+    if (failed === undefined) return connect.call(this, callback, ...rest)
+    if (typeof callback === 'function') return connect.call(this, toldWhyNone(failed, callback), ...rest)
+    const promise = connect.call(this, callback, ...rest)
+    return typeof promise?.then === 'function' ? tellingWhyNone(failed, promise) : promise
+  }
+}
+
+const targetOfPool = oncePer((pool) => targetOf(new pool.Client(pool.options)))
+
 function hookPool(Pool, wraps) {
-  wraps.wrap(Pool.prototype, 'connect', (connect) => function (callback, ...rest) {
+  const { prototype } = Pool
+  wraps.wrap(prototype, 'connect', (connect) => connecting(function (callback, ...rest) {
     return connect.call(this, bound(callback), ...rest)
+  }, targetOfPool))
+  if (typeof prototype.newClient !== 'function') return
+  wraps.wrap(prototype, 'newClient', (newClient) => function (...args) {
+    isPools = true
+    try {
+      return newClient.apply(this, args)
+    } finally {
+      isPools = false
+    }
   })
 }
 

@@ -44,7 +44,25 @@ function hookCompile(exports, wraps) {
   })
 }
 
+/** Whether the running code is directly in a template. */
+function isInTemplate({ request: { recorder }, parent }) {
+  return parent !== 0 && recorder !== null && recorder.categoryOf(parent - 1) === (TEMPLATE.number & 0xffff)
+}
+
+/** Its templates have no names. Directly in another one, of a view or a partial, it is that one's own. */
+function runNameless(render) {
+  const context = storage.getStore()
+  return context !== undefined && isInTemplate(context) ? render() : run(undefined, undefined, render)
+}
+
 function hookHandlebars(runtime, wraps) {
+  wraps.wrap(runtime, 'template', (template) => function (...args) {
+    const made = template.apply(this, args)
+    const wrapped = function (...given) {
+      return runNameless(() => made.apply(this, given))
+    }
+    return Object.defineProperties(wrapped, Object.getOwnPropertyDescriptors(made))
+  })
   wraps.wrap(runtime, 'invokePartial', (invokePartial) => function (partial, context, options) {
     return run(options?.name, undefined, () => invokePartial.call(this, partial, context, options))
   })

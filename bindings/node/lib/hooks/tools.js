@@ -3,6 +3,7 @@
 // and events. A wrap does what it wraps, whatever goes wrong in it.
 
 const { EventEmitter } = require('node:events')
+const { native, clock } = require('../board.js')
 const { wordingOf } = require('../recorder.js')
 const { state, storage } = require('../context.js')
 const { Category, beginIn, contextNow, endIn, inContext, outcomeOf, recordingContext, OK } = require('../span.js')
@@ -171,6 +172,41 @@ function calledFrom({ request }, site, call) {
   }
 }
 
+/**
+ * Whoever waits for a connection: a function that is told why there is none. Only then it is a call,
+ * as long as the wait was; else the query is.
+ */
+function awaitingConnection(category, targetOf) {
+  const context = state.on ? contextNow() : undefined
+  const recorder = context?.request.recorder ?? null
+  if (recorder === null) return undefined
+  native.tick()
+  const [begun] = clock
+  const site = recorder.siteNow()
+  return (error) => quietly(() => calledFrom(context, site, () => {
+    const index = beginIn(context, category, 'connect')
+    context.request.recorder.beganAt(index, begun)
+    setTarget(context, index, targetOf())
+    endThrown(context, index, error)
+  }))
+}
+
+/** A callback that is told why there is no connection. */
+function toldWhyNone(failed, callback) {
+  return function (error) {
+    if (error) failed(error)
+    return Reflect.apply(callback, this, arguments)
+  }
+}
+
+/** The promise of a connection, likewise. Settled alike. */
+function tellingWhyNone(failed, promise) {
+  return promise.then(undefined, (error) => {
+    failed(error)
+    throw error
+  })
+}
+
 /** A method that connects: what a connection does for itself, now and later, is no request's. */
 function outsideRequests(method) {
   return function (...args) {
@@ -180,4 +216,4 @@ function outsideRequests(method) {
   }
 }
 
-module.exports = { Wraps, Category, OK, beginIn, bound, calledBack, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state, wordingOf }
+module.exports = { Wraps, Category, OK, awaitingConnection, beginIn, bound, calledBack, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state, tellingWhyNone, toldWhyNone, wordingOf }

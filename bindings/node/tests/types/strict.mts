@@ -18,6 +18,7 @@ const profiler = new Profiler({
 
 const shard = category('dbshard01', { dialect: 'mysql' })
 const five: number = span(shard, 'SELECT 5', () => 5)
+const six: number = span(shard, () => 6)
 const rows: Promise<string[]> = span('db', 'SELECT 1', async (call) => {
   call.rows(1).target('db07').hits(1)
   return ['a']
@@ -84,4 +85,4 @@ new ioprofiler.Request()
 // @ts-expect-error: a dialect that does not exist
 category('x', { dialect: 'klingon' })
 
-export { five, rows, text, manual, job, cookie, decision, flags, ran, ranLater, problems, version, counted, scraped }
+export { five, six, rows, text, manual, job, cookie, decision, flags, ran, ranLater, problems, version, counted, scraped }
