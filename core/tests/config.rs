@@ -546,3 +546,18 @@ fn any_text_is_read_or_refused() {
         prop_assert!(!builder.build().unwrap_err().to_string().is_empty());
     });
 }
+
+#[test]
+fn who_only_tells_a_deploy_is_told_the_place_too() {
+    let file = File::new("tell", b"metrics = true\nstate_dir = \"/dev/null\"\n");
+    let builder = Profiler::builder().config_file(&file.0);
+    let told = builder.tell(
+        ioprofiler::Event::deploy("8c1f"),
+        std::time::Duration::from_secs(1),
+    );
+    let said = told.unwrap_err().to_string();
+    assert!(
+        said.contains(".toml:2:13: state_dir: /dev/null: no folder"),
+        "{said}"
+    );
+}

@@ -54,7 +54,8 @@ impl ProfilerBuilder {
         let Some(folder) = folder.filter(|folder| folder.exists()) else {
             return Ok(self.send(vec![event], deadline));
         };
-        if !super::record(folder, &event)? {
+        let is_news = super::record(folder, &event);
+        if !is_news.map_err(|wrong| self.flag_files.placed(wrong))? {
             return Ok(Told::Before(folder.to_owned()));
         }
         match lead(folder) {

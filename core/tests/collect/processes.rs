@@ -314,7 +314,6 @@ fn scrape_often() {
         drop(profiler.series());
         std::thread::sleep(Duration::from_millis(50));
     }
-    drop(profiler);
     std::fs::remove_dir_all(folder).unwrap();
 }
 

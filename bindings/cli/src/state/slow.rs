@@ -32,6 +32,8 @@ takes the first letters of an id.
 const ALLOWED: &str = "ROUTE, --errors, --since, --json, --state-dir";
 /// No id is shown shorter, though less would tell it from the others.
 const SHORTEST_ID: usize = 8;
+/// More are not named where none was found.
+const MOST_ROUTES: usize = 10;
 /// Where a line has so many columns, ids are shown whole.
 const WIDE: usize = 120;
 
@@ -71,6 +73,9 @@ pub(super) fn run(options: &mut Options) -> Result<Done, Wrong> {
     });
     if kept.is_empty() && !common.json {
         done.remarks = nothing(&all, &now);
+        if !all.iter().any(is_route) {
+            done.remarks.push_str(&they_are_of(&all));
+        }
     }
     done.remarks.push_str(&folder.remark());
     Ok(done)
@@ -140,18 +145,36 @@ pub(super) fn nothing(all: &[KeptRequest], now: &Now) -> String {
     format!("none of {}\n", in_words(all, now))
 }
 
-/// `the 23 requests that are kept, of 4 routes, of the last 14 min`.
-pub(super) fn in_words(all: &[KeptRequest], now: &Now) -> String {
+/// Which routes there are, where none is called as somebody thought.
+fn they_are_of(all: &[KeptRequest]) -> String {
+    let routes = routes(all);
+    let mut names: Vec<String> = routes.iter().take(MOST_ROUTES).map(|r| shown(r)).collect();
+    match routes.len().saturating_sub(MOST_ROUTES) {
+        0 => {}
+        more => names.push(format!("and {more} more")),
+    }
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("they are of: {}\n", names.join(", ")),
+    }
+}
+
+fn routes(all: &[KeptRequest]) -> Vec<&str> {
     let mut routes: Vec<&str> = all.iter().map(|request| request.route.as_str()).collect();
     routes.sort_unstable();
     routes.dedup();
+    routes
+}
+
+/// `the 23 requests that are kept, of 4 routes, of the last 14 min`.
+pub(super) fn in_words(all: &[KeptRequest], now: &Now) -> String {
     let oldest = all.iter().map(|request| request.started_at).min();
     let seconds = now.since(oldest.unwrap_or(now.at)) / 1_000_000_000;
     format!(
         "the {} that {} kept, of {}, of the last {}",
         many(all.len() as u64, "request"),
         if all.len() == 1 { "is" } else { "are" },
-        many(routes.len() as u64, "route"),
+        many(routes(all).len() as u64, "route"),
         roughly(seconds)
     )
 }

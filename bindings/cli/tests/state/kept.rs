@@ -50,6 +50,10 @@ fn the_slowest_first_of_all_routes_or_of_one() {
         said.starts_with("none of the 8 requests that are kept, of 3 routes, of the last "),
         "{said}"
     );
+    assert_eq!(
+        said.lines().nth(1),
+        Some("they are of: /listing/{id}, /listing/{id}/photos, /search")
+    );
     let json = folder.json("slow --errors");
     let [failed] = &json["requests"].as_array().unwrap()[..] else {
         panic!("{json}")

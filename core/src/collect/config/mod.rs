@@ -294,10 +294,17 @@ mod tests {
     use crate::sinks::{
         Ganglia, Graphite, Otlp, Prometheus, Statsd, StatsdDialect, StatsdTimings, Webhook,
     };
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
     fn read(text: &str) -> ProfilerBuilder {
-        let name = format!("ioprofiler-config-unit-{}.toml", std::process::id());
+        // Tests run side by side: each reads a file of its own.
+        static READ: AtomicU32 = AtomicU32::new(0);
+        let number = READ.fetch_add(1, Ordering::Relaxed);
+        let name = format!(
+            "ioprofiler-config-unit-{}-{number}.toml",
+            std::process::id()
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).unwrap();
         let builder = ProfilerBuilder::default()
@@ -449,6 +456,8 @@ mod tests {
             .prometheus(Prometheus::default().leave_out(["route", "method"]));
         assert!(file.metrics.places[&1].ends_with(".toml:14:13"));
         file.metrics.places.clear();
+        let place = file.flag_files.state_dir_place.take();
+        assert!(place.unwrap().ends_with(".toml:5:25"));
         let shown =
             |builder: &ProfilerBuilder| format!("{:?} {:?}", builder.metrics, builder.flag_files);
         assert_eq!(shown(&file), shown(&code));

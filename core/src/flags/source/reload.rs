@@ -64,11 +64,16 @@ impl FlagFiles {
     pub(crate) fn prepare_state_dir(&self) -> Result<Option<PathBuf>, Error> {
         let prepare = |path: &PathBuf| crate::collect::state::prepare(path);
         let prepared = self.state_dir.as_ref().map(prepare).transpose();
-        prepared.map_err(|wrong| match &self.state_dir_place {
+        prepared.map_err(|wrong| self.placed(wrong))?;
+        Ok(self.state_dir.clone())
+    }
+
+    /// What is wrong with the `state_dir`, and where that stands.
+    pub(crate) fn placed(&self, wrong: Error) -> Error {
+        match &self.state_dir_place {
             Some(place) => Error::new(format!("{place}: {wrong}")),
             None => wrong,
-        })?;
-        Ok(self.state_dir.clone())
+        }
     }
 
     /// Makes the source, and looks for the first time.
