@@ -135,6 +135,17 @@ async function openCache(address) {
 }
 
 async function serverShard(url, place) {
+  const shard = await connect(url, place)
+  try {
+    await shard.run('SELECT listing_id FROM Listing LIMIT 1', [])
+  } catch (error) {
+    const why = `${shard.name.toUpperCase()}_URL: ${error.message || error.code}`
+    throw new Error(`${why}; fill it first, with the same environment: cargo run --release --example shop`)
+  }
+  return shard
+}
+
+async function connect(url, place) {
   const { protocol } = new URL(url)
   const name = `dbshard0${place + 1}`
   if (protocol === 'postgres:' || protocol === 'postgresql:') {

@@ -117,6 +117,17 @@ test('the shop in a browser: the panel opens, and the page stays as it is', { sk
   assert.deepEqual(await window.complaints(), [])
 })
 
+test('shards that nobody filled are said', { skip: needs('postgres', 'initdb'), timeout: 60_000 }, async () => {
+  const { host, port } = await postgresql()
+  const url = `postgres://${USER}:${encodeURIComponent(PASSWORD)}@${host}:${port}/shop`
+  const shop = spawn(process.execPath, ['--import', RESOLVER, SHOP, '0'], { env: { ...process.env, DBSHARD01_URL: url, DBSHARD02_URL: url }, stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  shop.stderr.on('data', (chunk) => { said += chunk })
+  const [code] = await once(shop, 'close')
+  assert.equal(code, 1)
+  assert.match(said, /DBSHARD01_URL: .*Listing.*; fill it first, with the same environment: cargo run --release --example shop/i)
+})
+
 test('half an environment, and a database that it does not know, are said', async () => {
   for (const [environment, message] of [
     [{ DBSHARD01_URL: 'postgres://x' }, /set both, or none/],
