@@ -2,6 +2,7 @@
 
 use ioprofiler::collect::series::{Distribution, Sample, Series, Unit, Value};
 use ioprofiler::collect::state::merged_series;
+use ioprofiler::flags::file::did_you_mean;
 use ioprofiler::render::shown::thousands;
 use serde_json::json;
 
@@ -36,6 +37,8 @@ pub(super) fn run(options: &mut Options) -> Result<Done, Wrong> {
     let mut folder = common.folder()?;
     let name = common.word.as_deref().unwrap_or_default();
     let mut all = folder.read(|path| Ok(merged_series(path)))?;
+    let samples = all.iter().flat_map(|series| &series.samples);
+    let meant = did_you_mean(name, samples.map(|sample| sample.name.as_str()));
     for series in &mut all {
         series
             .samples
@@ -52,7 +55,7 @@ pub(super) fn run(options: &mut Options) -> Result<Done, Wrong> {
     if all.is_empty() && !common.json {
         done.remarks = match name {
             "" => "nothing was counted yet\n".to_owned(),
-            name => format!("nothing is called {}\n", shown(name)),
+            name => format!("nothing is called {}{meant}\n", shown(name)),
         };
     }
     done.remarks.push_str(&folder.remark());

@@ -207,6 +207,10 @@ fn everything_that_was_counted_is_a_table() {
         err(&folder.run("series nothing")),
         "nothing is called nothing\n"
     );
+    assert_eq!(
+        err(&folder.run("series reqest.duration")),
+        "nothing is called reqest.duration; did you mean `request.duration`?\n"
+    );
     // Those that ended are counted still.
     worker.kill();
     let json = folder.json("series request.duration");

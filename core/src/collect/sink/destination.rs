@@ -84,8 +84,14 @@ pub(crate) fn check_interval(sink: &str, interval: Duration) -> Result<(), Error
     if (1_000..=3_600_000).contains(&milliseconds) {
         return Ok(());
     }
+    // The standard library writes nothing as `0ns`.
+    let said = if interval.is_zero() {
+        "0s".to_owned()
+    } else {
+        format!("{interval:?}")
+    };
     Err(Error::of(
         format!("{sink}.interval"),
-        format_args!("{interval:?} is not between 1s and 1h"),
+        format_args!("{said} is not between 1s and 1h"),
     ))
 }

@@ -208,6 +208,10 @@ fn wrong_options_are_told() {
             "statsd.interval: 4000s is not between 1s and 1h",
         ),
         (
+            etsy().interval(Duration::ZERO),
+            "statsd.interval: 0s is not between 1s and 1h",
+        ),
+        (
             etsy().samples(5),
             "statsd.samples: 5 is not between 10 and 1000",
         ),
