@@ -232,7 +232,7 @@ fn wrong_options_are_told() {
         ),
         (
             ganglia().interval(Duration::ZERO),
-            "ganglia.interval: 0ns is not between 1s and 1h",
+            "ganglia.interval: 0s is not between 1s and 1h",
         ),
         (ganglia().ttl(0), "ganglia.ttl: 0 is not between 1 and 255"),
         (
