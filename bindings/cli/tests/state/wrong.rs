@@ -55,7 +55,12 @@ fn a_folder_of_another_user() {
     // Root may read everything, so somebody else looks; others look at what nobody may read.
     let is_root = rustix::process::getuid().is_root();
     let program = folder.0.join("ioprofiler");
-    std::fs::copy(env!("CARGO_BIN_EXE_ioprofiler"), &program).unwrap();
+    // By another process: what this one writes, a child that another test starts meanwhile may hold
+    // open, and what is open for writing cannot be started.
+    let copied = Command::new("cp")
+        .args([Path::new(env!("CARGO_BIN_EXE_ioprofiler")), &program])
+        .status();
+    assert!(copied.unwrap().success());
     for path in [&folder.0, &program] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
