@@ -16,12 +16,13 @@ pub const ROWS: &str = "
 pub const OPEN: &str =
     "document.querySelector('ioprofiler-panel').shadowRoot.getElementById('panel').open = true";
 
-/// Whether each of the panel's calls and totals can be seen: has a place and a visible style. How
-/// wide a row of the flags' small table is depends on the machine's fonts.
+/// Whether each of the panel's calls and totals can be seen: has a place and a visible style. Of
+/// the flags' small table a row is narrower, by the machine's fonts.
 pub const VISIBLE: &str = "
     const root = document.querySelector('ioprofiler-panel').shadowRoot;
     return [...root.querySelectorAll('[data-row]')].every(row => {
         const {width, height} = row.getBoundingClientRect();
-        return width > 200 && height > 8 && height < 200
+        const least = row.dataset.row === 'flag' ? 200 : 300;
+        return width > least && height > 8 && height < 200
             && row.checkVisibility({opacityProperty: true, visibilityProperty: true});
     })";
