@@ -341,10 +341,20 @@ impl SpanHandle {
             .is_some_and(|key| numbered::try_end_numbered(key, outcome))
     }
 
+    #[inline]
     fn change(self, change: Change<'_>) {
-        if self == Self::NONE {
+        if self == Self::NONE
+            || self
+                .key()
+                .is_some_and(|key| numbered::try_change_numbered(key, change))
+        {
             return;
         }
+        self.change_by_tables(change);
+    }
+
+    #[inline(never)]
+    fn change_by_tables(self, change: Change<'_>) {
         if self.0 & SPAN == 0
             || !numbered::change_numbered(self.number(), self.generation(), change)
         {
@@ -370,6 +380,11 @@ impl SpanHandle {
     /// How many keys were not found.
     pub fn misses(self, misses: u32) {
         self.change(Change::Count(Count::Misses, misses));
+    }
+
+    /// What a look for keys brought: the detail that is known only now, hits and misses at once.
+    pub fn found(self, detail: &[u8], hits: u32, misses: u32) {
+        self.change(Change::Found(Words::all(detail), hits, misses));
     }
 
     /// How many rows were returned or changed.

@@ -572,6 +572,46 @@ fn a_handle_of_a_request_that_is_held_does_not_keep_it_open() {
 }
 
 #[test]
+fn what_a_look_for_keys_brought_is_said_at_once_from_anywhere() {
+    use ioprofiler::category::CategoryId;
+    use ioprofiler::handle::{RequestHandle, Site, SpanHandle};
+
+    let request = begin(&profiler());
+    let handle = RequestHandle::of(&request);
+    let look = |key: &[u8]| {
+        handle.span(
+            CategoryId::from_number(0),
+            key,
+            SpanHandle::NONE,
+            Site::NONE,
+        )
+    };
+    let long = format!("Cache MISS, keys: {}", "k".repeat(2_000));
+    let (short, cut, elsewhere, ended) = (look(b"a"), look(b"k"), look(b"b"), look(b"c"));
+    short.found(b"Cache HIT, keys: a", 1, 0);
+    cut.found(long.as_bytes(), 0, 1);
+    std::thread::spawn(move || elsewhere.found(b"Cache HIT, keys: b", 3, 2))
+        .join()
+        .expect("it does not panic");
+    ended.end(Outcome::Ok);
+    ended.found(b"Cache HIT, keys: c", 1, 0);
+    for span in [short, cut, elsewhere] {
+        span.end(Outcome::Ok);
+    }
+    let spans = request.snapshot().spans.clone();
+    assert_eq!(
+        details(&spans),
+        ["Cache HIT, keys: a", &long, "Cache HIT, keys: b", "c"]
+    );
+    let found: Vec<_> = spans
+        .iter()
+        .map(|span| (span.counts.hits, span.counts.misses))
+        .collect();
+    let said = |hits, misses| (Some(hits), Some(misses));
+    assert_eq!(found, [said(1, 0), said(0, 1), said(3, 2), (None, None)]);
+}
+
+#[test]
 fn notes_so_far_can_be_read_while_the_request_lives() {
     let request = begin(&profiler());
     request.note("user_id", 5020244);

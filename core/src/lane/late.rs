@@ -6,7 +6,7 @@ use super::detail::Words;
 use super::explicit::lane_of;
 use super::numbered::change_numbered;
 use super::slot::Slot;
-use super::{Begun, Key};
+use super::{Begun, Key, Lane};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What can be said of a call after its begin.
@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) enum Change<'a> {
     Count(Count, u32),
     Text(Late, Words<'a>),
+    /// What a look for keys brought: a detail, hits and misses at once.
+    Found(Words<'a>, u32, u32),
 }
 
 /// Which count of a call is set.
@@ -134,6 +136,53 @@ pub(super) fn set_count(record: &Record, count: Count, value: u32) {
         .store(record.about().with_counted(bit).0, Ordering::Relaxed);
 }
 
+/// Says it of a call of a lane, where a text is short and there is room; else it is not said.
+///
+/// # Safety
+/// The caller holds the lane, and the record is one of it.
+#[inline(always)]
+pub(super) unsafe fn apply_short(lane: &Lane, record: &Record, change: Change<'_>) -> bool {
+    match change {
+        Change::Count(count, value) => {
+            set_count(record, count, value);
+            true
+        }
+        Change::Text(late, words) => {
+            // SAFETY: passed on.
+            unsafe { text_short(lane, record, late, words) }
+        }
+        Change::Found(words, hits, misses) => {
+            // SAFETY: passed on.
+            let kept = unsafe { text_short(lane, record, Late::Detail, words) };
+            if kept {
+                set_found(record, hits, misses);
+            }
+            kept
+        }
+    }
+}
+
+/// # Safety
+/// As [`apply_short`].
+#[inline(always)]
+unsafe fn text_short(lane: &Lane, record: &Record, late: Late, words: Words<'_>) -> bool {
+    if !words.is_all() {
+        return false;
+    }
+    // SAFETY: passed on.
+    let kept = unsafe { lane.keep_short(words.bytes) };
+    if let Some(text) = kept {
+        late.set(record, text);
+    }
+    kept.is_some()
+}
+
+#[inline(always)]
+fn set_found(record: &Record, hits: u32, misses: u32) {
+    set_count(record, Count::Hits, hits);
+    set_count(record, Count::Misses, misses);
+}
+
 /// Says it of a call whose request the caller holds, or is in.
 pub(super) fn apply(
     slot: &'static Slot,
@@ -144,6 +193,11 @@ pub(super) fn apply(
 ) {
     match change {
         Change::Count(count, value) => set_count(record, count, value),
+        Change::Found(words, hits, misses) => {
+            set_found(record, hits, misses);
+            let detail = Change::Text(Late::Detail, words);
+            apply(slot, generation, record, unlisted, detail);
+        }
         // An unlisted call has no text that anybody could read.
         Change::Text(..) if unlisted => {}
         Change::Text(late, words) => {

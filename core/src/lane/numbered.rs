@@ -3,7 +3,7 @@
 
 use super::chunk::{Chunk, NO_SPAN, Record, SCOPE};
 use super::explicit::{append, is_recording};
-use super::late::{Change, apply};
+use super::late::{Change, apply, apply_short};
 use super::open::code;
 use super::process::{self, Process};
 use super::slot::Slot;
@@ -116,6 +116,27 @@ pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
         record.end.end_owned(code(outcome), tick);
     }
     open
+}
+
+/// As [`change_numbered`], where [`try_begin_numbered`] would have begun it: `false` where the whole
+/// way is needed, as for a long text.
+#[inline(always)]
+pub(crate) fn try_change_numbered(key: Key, change: Change<'_>) -> bool {
+    let number = key.number();
+    let Some(chunk) = process::existing().and_then(|process| process.chunk(number >> 8)) else {
+        return false;
+    };
+    // SAFETY: null or a lane, and lanes live for ever.
+    let lane = unsafe { chunk.lane.load(Ordering::Relaxed).as_ref() };
+    let Some(lane) = lane.filter(|lane| lane.is_borrowed_here()) else {
+        return false;
+    };
+    // SAFETY: a borrowed lane is held.
+    let Some(record) = (unsafe { lane.record_in(chunk, number & 0xff) }) else {
+        return false;
+    };
+    // SAFETY: as above.
+    record.end.is_open(key.generation()) && unsafe { apply_short(lane, record, change) }
 }
 
 /// Begins a call for a host that keeps only numbers. The parent is a span's number, or
