@@ -212,13 +212,19 @@ function factsOf(req, viewer, overrides, idHeader) {
   return `${req.method}\0${path}\0${query}\0${scheme}\0${headers.host ?? ''}\0HTTP/${req.httpVersion}\0${socket?.remoteAddress ?? ''}\0${id}\0${headers.traceparent ?? ''}\0${viewer}\0${overrides}`
 }
 
-/** Takes off what could turn the page that was asked about into a 304 or a part of it. */
+/** A header that says nothing, in the place of one that was taken off. Its value is that one's name. */
+const REMOVED = 'X-Ioprofiler-Removed'
+
+/**
+ * Takes off what could turn the page that was asked about into a 304 or a part of it. The raw ones
+ * stay as many as they were: Node counts them once (26), and reads them again after the channel.
+ */
 function makeUnconditional(req) {
   const names = native.gateConditionalHeaders(req.method)
   for (const name of names) delete req.headers[name]
   const raw = req.rawHeaders
-  for (let index = raw.length - 2; index >= 0; index -= 2) {
-    if (names.includes(raw[index].toLowerCase())) raw.splice(index, 2)
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    if (names.includes(raw[index].toLowerCase())) raw.splice(index, 2, REMOVED, raw[index])
   }
 }
 

@@ -155,6 +155,20 @@ test('whoever has a token sees the panel in the page, kept out of every cache', 
   assert.ok(page.facts.bytes_out > PAGE.length)
 })
 
+test('what could make it a 304 is taken off, and the raw headers stay as many', async (t) => {
+  const { profiler } = watching(t)
+  const port = await serve(t, http.createServer((req, res) => {
+    res.setHeader('Content-Type', 'application/json')
+    res.end(JSON.stringify({ headers: Object.keys(req.headers), raw: req.rawHeaders }))
+  }))
+  const headers = { Cookie: token(profiler), 'If-None-Match': '"v1"', Range: 'bytes=0-1', 'X-Other': 'b' }
+  const { body } = await request(port, '/page?ioprofiler=1', { headers })
+  const { headers: seen, raw } = JSON.parse(body)
+  assert.deepEqual(seen.filter((name) => ['if-none-match', 'range', 'x-other'].includes(name)), ['x-other'])
+  const from = raw.indexOf('X-Ioprofiler-Removed')
+  assert.deepEqual(raw.slice(from, from + 6), ['X-Ioprofiler-Removed', 'If-None-Match', 'X-Ioprofiler-Removed', 'Range', 'X-Other', 'b'])
+})
+
 test('text, JSON and tickets stand in place of any body', async (t) => {
   const { profiler } = watching(t)
   const port = await serve(t, http.createServer(app))
