@@ -49,6 +49,9 @@ export declare function countMissed(outside: number, late: number): void
 /** Dark work has ended. */
 export declare function darkEnd(low: number, high: number, failed: boolean): void
 
+/** The end of a message about a name that nobody knows: which one was probably meant, or nothing. */
+export declare function didYouMean(word: string, names: Array<string>): string
+
 /** A number as flags are bucketed by it, in every language. */
 export declare function flagAttribute(number: number): string
 

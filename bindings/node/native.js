@@ -843,6 +843,7 @@ module.exports.answerStaleHeaders = nativeBinding.answerStaleHeaders
 module.exports.category = nativeBinding.category
 module.exports.countMissed = nativeBinding.countMissed
 module.exports.darkEnd = nativeBinding.darkEnd
+module.exports.didYouMean = nativeBinding.didYouMean
 module.exports.flagAttribute = nativeBinding.flagAttribute
 module.exports.flagData = nativeBinding.flagData
 module.exports.flagDecide = nativeBinding.flagDecide

@@ -3,6 +3,7 @@
 // allowed. What the core decides (ranges, the gate's ways) it says itself.
 
 const { validateHeaderName } = require('node:http')
+const board = require('./board.js')
 
 const GATE_WAYS = ['token', 'this-machine', 'everyone']
 
@@ -153,7 +154,9 @@ function header(given, option, allowed) {
 function check(given) {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) throw wrong('options', given, 'an object')
   for (const name of Object.keys(given)) {
-    if (!KNOWN.has(name)) throw new TypeError(`${name}: no such option; known: ${[...KNOWN].sort().join(', ')}`)
+    if (KNOWN.has(name)) continue
+    const known = [...KNOWN].sort()
+    throw new TypeError(`${name}: no such option${board.native.didYouMean(name, known) || ';'} known: ${known.join(', ')}`)
   }
   const { words, predicate } = gate(given.gate)
   const secrets = given.gateSecret === undefined ? [] : [given.gateSecret].flat()

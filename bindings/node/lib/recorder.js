@@ -95,7 +95,7 @@ class Recorder {
     if (this.capacity > POOLED_CAPACITY || pool.length >= POOLED) return
     // Only what was used: these strings are the page's.
     this.details.fill('', 0, this.count)
-    this.targets = null
+    if (this.targets !== null) this.targets.fill('', 0, this.count)
     this.isWorded = false
     this.count = 0
     this.handed = 0
@@ -285,7 +285,7 @@ class Recorder {
       native.late(this.buffer, index, undefined, kept)
       return
     }
-    this.targets ??= []
+    this.targets ??= new Array(this.capacity).fill('')
     this.targets[index] = kept
     this.words[index * WORDS + ABOUT] |= HAS_TARGET
   }

@@ -257,6 +257,11 @@ function recordingContext() {
     state.outside++
     return null
   }
+  return stillRecording(context)
+}
+
+/** For hooks: a context, if its request's calls are recorded still; else null. */
+function stillRecording(context) {
   const { request } = context
   if (request.recorder !== null) return context
   if (request.ended) state.late++
@@ -290,4 +295,4 @@ function inContext(context, callback) {
   }
 }
 
-module.exports = { span, scope, Span, NONE, Category, beginIn, endIn, recordingContext, contextNow, inContext, isThenable, outcomeOf, OK }
+module.exports = { span, scope, Span, NONE, Category, beginIn, endIn, recordingContext, stillRecording, contextNow, inContext, isThenable, outcomeOf, OK }

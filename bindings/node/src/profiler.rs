@@ -320,6 +320,12 @@ pub fn profiler_wanted_headers(number: u32, of_answers: bool) -> Vec<String> {
     names.clone()
 }
 
+/// The end of a message about a name that nobody knows: which one was probably meant, or nothing.
+#[napi(catch_unwind)]
+pub fn did_you_mean(word: String, names: Vec<String>) -> String {
+    ioprofiler_core::flags::file::did_you_mean(&word, names.iter().map(String::as_str))
+}
+
 /// Whether the compact note names what needs a request's calls.
 #[napi(catch_unwind)]
 pub fn profiler_note_needs_calls(number: u32) -> bool {

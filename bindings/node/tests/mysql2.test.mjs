@@ -86,8 +86,10 @@ describe('mysql2', { skip: needs('mariadbd', 'mariadb-install-db') }, () => {
     const { calls } = await callsOf(async () => {
       await assert.rejects(dead.query('SELECT 1'), /ECONNREFUSED/)
       await assert.rejects(dead.getConnection(), /ECONNREFUSED/)
+      await assert.rejects(promised.createConnection({ host: '127.0.0.1', port, database: 'shop' }), /ECONNREFUSED/)
+      await assert.rejects(promised.createConnection(`mysql://root@127.0.0.1:${port}/shop`), /ECONNREFUSED/)
     })
-    assert.deepEqual(brief(calls), Array(2).fill('mysql connect error'))
+    assert.deepEqual(brief(calls), Array(4).fill('mysql connect error'))
     for (const call of calls) assert.deepEqual([call.target, call.duration_ns > 0], [`127.0.0.1:${port}/shop`, true])
     await dead.end()
   })

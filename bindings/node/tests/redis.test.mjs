@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { Cluster, Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { span } from 'ioprofiler'
-import { needs, redis } from './support/servers.mjs'
+import { freePort, needs, redis } from './support/servers.mjs'
 import { brief, callsOf, interleaved, profiler } from './support/requests.mjs'
 
 describe('Redis', { skip: needs('redis-server') }, () => {
@@ -125,6 +125,15 @@ describe('Redis', { skip: needs('redis-server') }, () => {
     })
     assert.deepEqual(details, expected(50))
     cluster.disconnect()
+  })
+
+  test('where there is no server, that is a call of whoever asked', async () => {
+    const port = await freePort()
+    const dead = createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: false } })
+    dead.on('error', () => {})
+    const { calls } = await callsOf(() => assert.rejects(dead.connect(), /ECONNREFUSED/))
+    assert.deepEqual(brief(calls), ['redis connect error'])
+    assert.equal(calls[0].target, `127.0.0.1:${port}`)
   })
 
   test('a call that the application marks has the command\'s detail', async () => {

@@ -414,7 +414,8 @@ test('other contexts of the application stay as they are', async () => {
 test('wrong options fail at once and say what is allowed', () => {
   const wrong = [
     [{ record: 'sometimes' }, /record: "sometimes" is not one of "always", "asked", "off"/],
-    [{ recrod: 'always' }, /recrod: no such option; known: .*record/],
+    [{ blah: 1 }, /blah: no such option; known: .*record/],
+    [{ recrod: 'always' }, /recrod: no such option; did you mean `record`\? known: .*record/],
     [{ gate: 'open' }, /gate: "open" is not allowed; allowed: "token"/],
     [{ gate: 'token' }, /gate: "token" needs a secret/],
     [{ gate: 'token', gateSecret: 'short' }, /5 bytes; allowed: 32 at least/],

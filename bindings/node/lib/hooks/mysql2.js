@@ -5,7 +5,7 @@
 // Its own channels would say who runs the query, and that is, where the pool is busy, whoever gave
 // the connection back. So what waits for a connection is bound to its own context.
 
-const { Category, awaitingConnection, beginIn, calledBack, endByEvents, endThrown, oncePer, outsideRequests, quietly, recordingContext, setTarget, state, toldWhyNone } = require('./tools.js')
+const { Category, awaitingConnection, beginIn, calledBack, endByEvents, endThrown, oncePer, outsideRequests, quietly, recordingContext, setTarget, state, tellingWhyNone, toldWhyNone } = require('./tools.js')
 
 const MYSQL = new Category('mysql', { dialect: 'mysql' })
 
@@ -65,9 +65,29 @@ function hookPool(BasePool, wraps) {
   })
 }
 
+/** What options or an address say of the server. */
+function targetOfOptions(options) {
+  if (typeof options !== 'string') return targetOf({ config: options })
+  const { hostname, port, pathname } = new URL(options)
+  return targetOf({ config: { host: hostname, port: port || undefined, database: pathname.slice(1) } })
+}
+
+/** A single connection that is waited for; of a pool's, the pool tells. */
+function hookPromises(promises, wraps) {
+  wraps.wrap(promises, 'createConnection', (createConnection) => function (options, ...rest) {
+    const failed = quietly(() => awaitingConnection(MYSQL, () => targetOfOptions(options)))
+    const promise = createConnection.call(this, options, ...rest)
+    return failed === undefined ? promise : tellingWhyNone(failed, promise)
+  })
+}
+
 module.exports = {
   name: 'mysql2',
   packages: {
-    mysql2: { 'lib/base/connection.js': hookConnection, 'lib/base/pool.js': hookPool },
+    mysql2: {
+      'promise.js': hookPromises,
+      'lib/base/connection.js': hookConnection,
+      'lib/base/pool.js': hookPool,
+    },
   },
 }

@@ -4,8 +4,11 @@
 // A pool that is busy runs `connect`'s callback, and with it the next query, in the context of the
 // request that gives its connection back. So what waits for a connection is bound to its own context,
 // and what a connection does for itself is nobody's.
+//
+// What `pool.query` does in between is the library's alone, and is told who asked instead: to enter a
+// context twice a query would cost more than the rest of it.
 
-const { Category, awaitingConnection, beginIn, bound, calledBack, endByEvents, endThrown, endingPromise, oncePer, outsideRequests, quietly, recordingContext, setTarget, state, tellingWhyNone, toldWhyNone } = require('./tools.js')
+const { Category, askingContext, askingNow, awaitingConnection, beginIn, bound, calledBack, calledFrom, endByEvents, endThrown, endedBy, endingPromise, inContext, oncePer, outsideRequests, quietly, recordingContext, setTarget, state, stillRecording, tellingWhyNone, toldWhyNone } = require('./tools.js')
 
 const PG = new Category('pg', { dialect: 'postgresql' })
 
@@ -63,13 +66,16 @@ function hookCursor(Cursor, wraps) {
 function hookClient(exports, wraps) {
   const { Client } = exports
   wraps.wrap(Client.prototype, 'query', (query) => function (config, values, callback) {
-    const context = recordingContext()
+    const asked = poolAsks
+    poolAsks = null
+    const context = asked === null ? recordingContext() : stillRecording(asked)
     if (context === null) return query.apply(this, arguments)
     let index = -1
     try {
       index = beginIn(context, PG, textOf(config))
       setTarget(context, index, targetOf(this))
-      if (typeof values === 'function') values = calledBack(context, index, values, countRows)
+      if (asked !== null && typeof callback === 'function') callback = endedBy(context, index, callback, countRows)
+      else if (typeof values === 'function') values = calledBack(context, index, values, countRows)
       else if (typeof callback === 'function') callback = calledBack(context, index, callback, countRows)
       else if (typeof config?.submit === 'function') submitted(context, index, config)
       else if (typeof config?.callback === 'function') config = { ...config, callback: calledBack(context, index, config.callback, countRows) }
@@ -91,6 +97,13 @@ function hookClient(exports, wraps) {
 /** A pool's client connects: whoever waits for it is told by the pool. */
 let isPools = false
 
+/** The pool whose own `query` asks it for a connection now, and in which context; else null. */
+let queriedPool = null
+let queriedIn = null
+
+/** The context of the `pool.query` that asks its connection now; else null. */
+let poolAsks = null
+
 /** A method that connects, by a callback or a promise. */
 function connecting(connect, target) {
   return function (callback, ...rest) {
@@ -104,11 +117,53 @@ function connecting(connect, target) {
 
 const targetOfPool = oncePer((pool) => targetOf(new pool.Client(pool.options)))
 
+/** What a `pool.query` waits for its connection with: the query is of whoever asked the pool. */
+function askingConnection(context, pool, callback) {
+  const asking = askingNow(context, PG, () => targetOfPool(pool))
+  return (error, client, release) => {
+    if (error) asking.failed(error)
+    else poolAsks = context
+    try {
+      if (asking.site === 0) return callback(error, client, release)
+      return calledFrom(context, asking.site, () => callback(error, client, release))
+    } finally {
+      poolAsks = null
+    }
+  }
+}
+
+function connectingPool(connect) {
+  const byOthers = connecting(function (callback, ...rest) {
+    return connect.call(this, bound(callback), ...rest)
+  }, targetOfPool)
+  return function (callback, ...rest) {
+    if (queriedPool !== this || typeof callback !== 'function') return byOthers.call(this, callback, ...rest)
+    queriedPool = null
+    return connect.call(this, quietly(() => askingConnection(queriedIn, this, callback)) ?? callback, ...rest)
+  }
+}
+
+function queryingPool(query) {
+  return function (text, values, callback) {
+    const context = askingContext()
+    if (context === undefined) return query.apply(this, arguments)
+    if (typeof values === 'function') values = inContext(context, values)
+    else if (typeof callback === 'function') callback = inContext(context, callback)
+    queriedPool = this
+    queriedIn = context
+    try {
+      return query.call(this, text, values, callback)
+    } finally {
+      queriedPool = null
+      queriedIn = null
+    }
+  }
+}
+
 function hookPool(Pool, wraps) {
   const { prototype } = Pool
-  wraps.wrap(prototype, 'connect', (connect) => connecting(function (callback, ...rest) {
-    return connect.call(this, bound(callback), ...rest)
-  }, targetOfPool))
+  wraps.wrap(prototype, 'connect', connectingPool)
+  wraps.wrap(prototype, 'query', queryingPool)
   if (typeof prototype.newClient !== 'function') return
   wraps.wrap(prototype, 'newClient', (newClient) => function (...args) {
     isPools = true

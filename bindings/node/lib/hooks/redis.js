@@ -1,7 +1,7 @@
 'use strict'
 // redis (node-redis): each command, pipeline and transaction is a call of whoever gave it.
 
-const { beginIn, endThrown, endingPromise, oncePer, outsideRequests, recordingContext, setTarget, state } = require('./tools.js')
+const { awaitingConnection, beginIn, endThrown, endingPromise, oncePer, outsideRequests, quietly, recordingContext, setTarget, state, tellingWhyNone } = require('./tools.js')
 const { REDIS, countFound, describe, describeMany } = require('./redis_details.js')
 
 const targetOf = oncePer((client) => {
@@ -45,7 +45,17 @@ function hookClient(exports, wraps) {
       )
     })
   }
-  wraps.wrap(prototype, 'connect', outsideRequests)
+  wraps.wrap(prototype, 'connect', connecting)
+}
+
+/** Connects; where that fails, it is a call of whoever waited for it. */
+function connecting(connect) {
+  const outside = outsideRequests(connect)
+  return function (...args) {
+    const failed = quietly(() => awaitingConnection(REDIS, () => targetOf(this)))
+    const promise = outside.apply(this, args)
+    return failed !== undefined && typeof promise?.then === 'function' ? tellingWhyNone(failed, promise) : promise
+  }
 }
 
 module.exports = {

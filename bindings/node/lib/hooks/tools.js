@@ -6,7 +6,7 @@ const { EventEmitter } = require('node:events')
 const { native, clock } = require('../board.js')
 const { wordingOf } = require('../recorder.js')
 const { state, storage } = require('../context.js')
-const { Category, beginIn, contextNow, endIn, inContext, outcomeOf, recordingContext, OK } = require('../span.js')
+const { Category, beginIn, contextNow, endIn, inContext, outcomeOf, recordingContext, stillRecording, OK } = require('../span.js')
 
 /** Replaces methods, and puts them back. */
 class Wraps {
@@ -172,23 +172,33 @@ function calledFrom({ request }, site, call) {
   }
 }
 
-/**
- * Whoever waits for a connection: a function that is told why there is none. Only then it is a call,
- * as long as the wait was; else the query is.
- */
-function awaitingConnection(category, targetOf) {
+/** The context of the running request, if its calls are recorded; else undefined. Counts nothing. */
+function askingContext() {
   const context = state.on ? contextNow() : undefined
-  const recorder = context?.request.recorder ?? null
-  if (recorder === null) return undefined
+  return context === undefined || context.request.recorder === null ? undefined : context
+}
+
+/**
+ * Whoever asks for a connection now: from which line, and a function that is told why there is none.
+ * Only then it is a call, as long as the wait was; else the query is.
+ */
+function askingNow(context, category, targetOf) {
   native.tick()
-  const [begun] = clock
-  const site = recorder.siteNow()
-  return (error) => quietly(() => calledFrom(context, site, () => {
+  const begun = clock[0]
+  const site = context.request.recorder.siteNow()
+  const failed = (error) => quietly(() => calledFrom(context, site, () => {
     const index = beginIn(context, category, 'connect')
     context.request.recorder.beganAt(index, begun)
     setTarget(context, index, targetOf())
     endThrown(context, index, error)
   }))
+  return { site, failed }
+}
+
+/** As `askingNow`, of the running request: the function that is told, or undefined. */
+function awaitingConnection(category, targetOf) {
+  const context = askingContext()
+  return context === undefined ? undefined : askingNow(context, category, targetOf).failed
 }
 
 /** A callback that is told why there is no connection. */
@@ -216,4 +226,4 @@ function outsideRequests(method) {
   }
 }
 
-module.exports = { Wraps, Category, OK, awaitingConnection, beginIn, bound, calledBack, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state, tellingWhyNone, toldWhyNone, wordingOf }
+module.exports = { Wraps, Category, OK, askingContext, askingNow, awaitingConnection, beginIn, bound, calledBack, calledFrom, endByEvents, endIn, endOnce, endThrown, endWith, endedBy, endingPromise, inContext, oncePer, outcomeOf, outsideRequests, quietly, recordingContext, setTarget, state, stillRecording, tellingWhyNone, toldWhyNone, wordingOf }
