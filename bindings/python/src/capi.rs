@@ -1,7 +1,7 @@
 //! What the stable ABI leaves out, and what the hot path cannot do without.
 //!
-//! `PyContextVar_Get`, `PyContextVar_Set` and `PyObject_Vectorcall` are documented functions that
-//! every CPython since 3.7 (3.11) exports, but not part of the ABI that an abi3 wheel may link to:
+//! `PyContextVar_Get`, `PyContextVar_Set`, `PyMethod_New` and `PyObject_Vectorcall` are documented
+//! functions that every CPython since 3.7 (3.11) exports, but not part of the ABI that an abi3 wheel may link to:
 //! they are looked up by name when the module is imported. Where one is missing, the same is done by
 //! calling Python objects, which is slower.
 //!
@@ -16,6 +16,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 type VarGet = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> c_int;
+type MethodNew = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
 type VarSet = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
 pub(crate) type Vectorcall = unsafe extern "C" fn(
     *mut PyObject,
@@ -31,6 +32,7 @@ pub(crate) const HAVE_VECTORCALL: std::ffi::c_ulong = 1 << 11;
 static VAR: AtomicPtr<PyObject> = AtomicPtr::new(std::ptr::null_mut());
 static VAR_GET: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static VAR_SET: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static METHOD_NEW: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static VECTORCALL: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 /// Where in a thread's state its context is, in words; 0 where that is not known.
 static CONTEXT_PLACE: AtomicUsize = AtomicUsize::new(0);
@@ -46,6 +48,7 @@ pub(crate) fn initialise(py: Python<'_>) -> PyResult<()> {
     VAR.store(variable.into_ptr(), Ordering::Relaxed);
     VAR_GET.store(symbol(c"PyContextVar_Get"), Ordering::Relaxed);
     VAR_SET.store(symbol(c"PyContextVar_Set"), Ordering::Relaxed);
+    METHOD_NEW.store(symbol(c"PyMethod_New"), Ordering::Relaxed);
     VECTORCALL.store(symbol(c"PyObject_Vectorcall"), Ordering::Relaxed);
     find_context_place(py)
 }
@@ -151,6 +154,47 @@ pub(crate) unsafe fn vectorcall(
     unsafe {
         let call: Vectorcall = std::mem::transmute(call);
         call(callable, arguments, count_and_flag, names)
+    }
+}
+
+/// A function as the method of an object: a new reference, or null with an exception.
+///
+/// # Safety
+/// The caller is attached to the interpreter; both are objects.
+pub(crate) unsafe fn bound_method(function: *mut PyObject, object: *mut PyObject) -> *mut PyObject {
+    let new = METHOD_NEW.load(Ordering::Relaxed);
+    if new.is_null() {
+        // SAFETY: passed on.
+        return unsafe { bound_method_by_type(function, object) };
+    }
+    // SAFETY: the symbol has had this type for all of CPython 3.
+    unsafe {
+        let new: MethodNew = std::mem::transmute(new);
+        new(function, object)
+    }
+}
+
+#[cold]
+unsafe fn bound_method_by_type(function: *mut PyObject, object: *mut PyObject) -> *mut PyObject {
+    // SAFETY: attached, by the caller's promise.
+    let py = unsafe { Python::assume_attached() };
+    match py
+        .import("types")
+        .and_then(|types| types.getattr("MethodType"))
+    {
+        // SAFETY: attached, and objects.
+        Ok(method) => unsafe {
+            ffi::PyObject_CallFunctionObjArgs(
+                method.as_ptr(),
+                function,
+                object,
+                std::ptr::null_mut::<PyObject>(),
+            )
+        },
+        Err(error) => {
+            error.restore(py);
+            std::ptr::null_mut()
+        }
     }
 }
 

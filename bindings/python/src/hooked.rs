@@ -6,10 +6,13 @@
 //! knows its category, and its second argument is the SQL.
 
 use crate::call::{self, Open, outcome_of_raised};
-use crate::capi::{HAVE_VECTORCALL, Vectorcall, positional, vectorcall, vectorcall_call};
+use crate::capi::{
+    HAVE_VECTORCALL, Vectorcall, bound_method, positional, vectorcall, vectorcall_call,
+};
 use crate::current::Held;
 use crate::guard::guard;
 use crate::raw::{again, make_type, no_arguments, offset_member, slot};
+use crate::reading::Reading;
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{CategoryId, Kind};
 use ioprofiler_core::handle::{self, SpanHandle};
@@ -20,13 +23,13 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 #[repr(C)]
-struct Object {
+pub(crate) struct Object {
     head: PyObject,
     vectorcall: Vectorcall,
     dictionary: *mut PyObject,
     weak_references: *mut PyObject,
-    function: *mut PyObject,
-    category: CategoryId,
+    pub(crate) function: *mut PyObject,
+    pub(crate) category: CategoryId,
     /// The attribute of the first argument, or the attribute's attribute, that says the category
     /// instead: a tuple of names; null is none.
     category_of: *mut PyObject,
@@ -43,6 +46,8 @@ struct Object {
     rows_of: *mut PyObject,
     /// What it calls itself is not recorded, not even as its detail.
     opaque: bool,
+    /// Of a function that looks for a key.
+    pub(crate) reading: Reading,
 }
 
 // As `HAVE_VECTORCALL`.
@@ -117,19 +122,11 @@ pub(crate) fn hooked<'py>(
     rows_of: Option<&str>,
     opaque: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let pointer =
-        |object: Option<Bound<'py, PyAny>>| object.map_or(std::ptr::null_mut(), Bound::into_ptr);
     let (category_of, rows_of) = (path(category_of, py)?, path(rows_of, py)?);
-    // SAFETY: attached. The allocation is of this type's size, zeroed, and filled before anybody
-    // else sees it; the collector cannot run in between.
+    let made = make(function, &category, call_hooked)?;
+    // SAFETY: attached. It is an object of this type, which nobody else has seen yet.
     unsafe {
-        let category = call::category(category.as_ptr(), Kind::Leaf);
-        let object = ffi::PyType_GenericAlloc(TYPE.load(Ordering::Relaxed), 0);
-        let made = Bound::from_owned_ptr_or_err(py, object)?;
-        let this = object.cast::<Object>();
-        (&raw mut (*this).vectorcall).write(call_hooked);
-        (&raw mut (*this).function).write(function.into_ptr());
-        (&raw mut (*this).category).write(category);
+        let this = made.as_ptr().cast::<Object>();
         (&raw mut (*this).category_of).write(category_of);
         (&raw mut (*this).detail_at).write(detail_at.unwrap_or(usize::MAX));
         (&raw mut (*this).detail_name).write(pointer(detail_name));
@@ -137,6 +134,30 @@ pub(crate) fn hooked<'py>(
         (&raw mut (*this).describe).write(pointer(describe));
         (&raw mut (*this).rows_of).write(rows_of);
         (&raw mut (*this).opaque).write(opaque);
+    }
+    Ok(made)
+}
+
+pub(crate) fn pointer(object: Option<Bound<'_, PyAny>>) -> *mut PyObject {
+    object.map_or(std::ptr::null_mut(), Bound::into_ptr)
+}
+
+/// An object that calls `function` by way of `vectorcall`; the rest of it is zeroes.
+pub(crate) fn make<'py>(
+    function: Bound<'py, PyAny>,
+    category: &Bound<'py, PyAny>,
+    vectorcall: Vectorcall,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached. The allocation is of this type's size, zeroed, and filled before anybody
+    // else sees it; the collector cannot run in between.
+    unsafe {
+        let category = call::category(category.as_ptr(), Kind::Leaf);
+        let object = ffi::PyType_GenericAlloc(TYPE.load(Ordering::Relaxed), 0);
+        let made = Bound::from_owned_ptr_or_err(function.py(), object)?;
+        let this = object.cast::<Object>();
+        (&raw mut (*this).vectorcall).write(vectorcall);
+        (&raw mut (*this).function).write(function.into_ptr());
+        (&raw mut (*this).category).write(category);
         Ok(made)
     }
 }
@@ -190,7 +211,7 @@ impl Object {
             let detail = if self.detail_at < count {
                 *arguments.add(self.detail_at)
             } else if !names.is_null() && !self.detail_name.is_null() {
-                self.named_detail(arguments, count, names)
+                named(self.detail_name, arguments, count, names).unwrap_or(self.detail)
             } else {
                 self.detail
             };
@@ -253,29 +274,9 @@ impl Object {
         }
     }
 
-    /// # Safety
-    /// As [`Object::begin`].
-    #[cold]
-    unsafe fn named_detail(
-        &self,
-        arguments: *const *mut PyObject,
-        count: usize,
-        names: *mut PyObject,
-    ) -> *mut PyObject {
-        // SAFETY: as in `begin`.
-        unsafe {
-            for index in 0..ffi::PyTuple_Size(names).max(0) {
-                let name = ffi::PyTuple_GetItem(names, index);
-                if ffi::PyUnicode_Compare(name, self.detail_name) == 0 {
-                    return *arguments.add(count + index as usize);
-                }
-            }
-            self.detail
-        }
-    }
-
     /// Everything that it refers to.
-    fn references(&mut self) -> [&mut *mut PyObject; 7] {
+    fn references(&mut self) -> [&mut *mut PyObject; 12] {
+        let [of, ready, prepare, key, default] = self.reading.references();
         [
             &mut self.dictionary,
             &mut self.function,
@@ -284,7 +285,35 @@ impl Object {
             &mut self.detail,
             &mut self.describe,
             &mut self.rows_of,
+            of,
+            ready,
+            prepare,
+            key,
+            default,
         ]
+    }
+}
+
+/// The argument that is given by this name.
+///
+/// # Safety
+/// The arguments are those of a vectorcall, `names` the tuple of the names of some of them.
+#[cold]
+pub(crate) unsafe fn named(
+    wanted: *mut PyObject,
+    arguments: *const *mut PyObject,
+    count: usize,
+    names: *mut PyObject,
+) -> Option<*mut PyObject> {
+    // SAFETY: `arguments` has `count` objects and one for each name.
+    unsafe {
+        for index in 0..ffi::PyTuple_Size(names).max(0) {
+            let name = ffi::PyTuple_GetItem(names, index);
+            if ffi::PyUnicode_Compare(name, wanted) == 0 {
+                return Some(*arguments.add(count + index as usize));
+            }
+        }
+        None
     }
 }
 
@@ -361,23 +390,7 @@ unsafe extern "C" fn bind(
         if object.is_null() || ffi::Py_IsNone(object) != 0 {
             return again(function);
         }
-        let py = Python::assume_attached();
-        static METHOD: pyo3::sync::PyOnceLock<Py<PyAny>> = pyo3::sync::PyOnceLock::new();
-        let method = METHOD.get_or_try_init(py, || {
-            Ok::<_, PyErr>(py.import("types")?.getattr("MethodType")?.unbind())
-        });
-        match method {
-            Ok(method) => ffi::PyObject_CallFunctionObjArgs(
-                method.as_ptr(),
-                function,
-                object,
-                std::ptr::null_mut::<PyObject>(),
-            ),
-            Err(error) => {
-                error.restore(py);
-                std::ptr::null_mut()
-            }
-        }
+        bound_method(function, object)
     }
 }
 

@@ -35,6 +35,7 @@ mod pair;
 mod profile;
 mod profiler;
 mod raw;
+mod reading;
 mod ready;
 mod request;
 mod said;
@@ -73,6 +74,8 @@ mod _native {
     #[pymodule_export]
     use crate::profiler::{OptionError, Profiler, advance_clock};
     #[pymodule_export]
+    use crate::reading::{CacheServer, hooked_reading};
+    #[pymodule_export]
     use crate::request::{
         Entered, Request, context, current_request, define_category, enter_context, in_request,
         is_asked, leave_context, none_request,
@@ -102,6 +105,7 @@ mod _native {
         module.add("version", env!("CARGO_PKG_VERSION"))?;
         capi::initialise(module.py())?;
         current::initialise(module.py());
+        reading::initialise(module.py());
         span::initialise(module)?;
         spanning::initialise(module)?;
         pair::initialise(module)?;

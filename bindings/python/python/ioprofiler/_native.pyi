@@ -10,6 +10,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _Headers = list[tuple[str, str]] | list[tuple[bytes, bytes]]
 
 __all__ = [
+    "CacheServer",
     "Call",
     "Current",
     "Dark",
@@ -47,6 +48,7 @@ __all__ = [
     "flag_data_for",
     "gauge",
     "hooked",
+    "hooked_reading",
     "in_call",
     "in_request",
     "is_asked",
@@ -116,6 +118,21 @@ def hooked(
     describe: Callable[..., object] | None = None,
     rows_of: str | None = None,
     opaque: bool = False,
+) -> Any: ...
+
+@final
+class CacheServer:
+    def __new__(cls, categories: list[str], target: str) -> CacheServer: ...
+
+def hooked_reading(
+    function: Callable[..., Any],
+    category: str,
+    method: int,
+    *,
+    of: str,
+    ready: str | None = None,
+    prepare: Callable[[Any], object],
+    default_at: int | None = None,
 ) -> Any: ...
 
 _Told = tuple[str, str, str, str | None]

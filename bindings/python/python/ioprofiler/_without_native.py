@@ -53,6 +53,10 @@ class Shade:
     """Nothing is ever in one."""
 
 
+class CacheServer:
+    """No cache is ever looked at."""
+
+
 class Hooked:
     """No function is ever hooked."""
 
@@ -290,6 +294,11 @@ def dark_end(dark: Dark, failed: bool) -> None:
 
 
 def hooked(function: Any, category: str, **_: object) -> Any:
+    """The function as it is."""
+    return function
+
+
+def hooked_reading(function: Any, category: str, method: int, **_: object) -> Any:
     """The function as it is."""
     return function
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ioprofiler._native import begin, end
+from ioprofiler._native import CacheServer, begin, end, hooked_reading
 from ioprofiler.hooks import _names
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ _CATEGORY = {
     **dict.fromkeys((*DELETE, *DELETE_MANY), "memcache_delete"),
 }
 METHODS = tuple(_CATEGORY)
+
+
+#: Where a client is given what stands for a missing key, after itself and the key.
+_DEFAULT_AT = {"get": 2, "gets": 2, "gat": 3, "gats": 3}
 
 
 class _Of:
@@ -54,7 +58,7 @@ def method(
         def call(self: Any, key: Any, *args: Any, **kwargs: Any) -> Any:
             if connect is not None:
                 connect(self)
-            of = self.__dict__.get("_ioprofiler") or _of(self, target)
+            of = getattr(self, "_ioprofiler", None) or _of(self, target)
             span = begin(of.categories[name])
             if span is None:
                 return original(self, key, *args, **kwargs)
@@ -82,31 +86,23 @@ def method(
 def _reading(name: str, target: Callable[[Any], str], connect: Callable[[Any], None] | None) -> Callable[[Any], Any]:
     """Of one key: what pages do most."""
 
-    def make(original: Any) -> Any:
-        def call(self: Any, key: Any, *args: Any, **kwargs: Any) -> Any:
-            if connect is not None:
-                connect(self)
-            of = self.__dict__.get("_ioprofiler") or _of(self, target)
-            span = begin(of.categories[name], key)
-            if span is None:
-                return original(self, key, *args, **kwargs)
-            span.target(of.target)
-            try:
-                answer = original(self, key, *args, **kwargs)
-            except BaseException:
-                end(span, True)
-                raise
-            default = args[0] if args else kwargs.get("default")
-            value = answer[0] if type(answer) is tuple and answer else answer
-            text = key if type(key) is str else _names._text(key)
-            if value is None or (value is default and default is not None):
-                span.detail(f"Cache MISS, keys: {text}").misses(1).hits(0)
-            else:
-                span.detail(f"Cache HIT, keys: {text}").hits(1).misses(0)
-            end(span)
-            return answer
+    def prepare(client: Any) -> None:
+        if getattr(client, "_ioprofiler_server", None) is None:
+            of = getattr(client, "_ioprofiler", None) or _of(client, target)
+            client._ioprofiler_server = CacheServer([of.categories[name] for name in READ_ONE], of.target)
+        if connect is not None:
+            connect(client)
 
-        return call
+    def make(original: Any) -> Any:
+        return hooked_reading(
+            original,
+            _CATEGORY[name],
+            READ_ONE.index(name),
+            of="_ioprofiler_server",
+            ready=None if connect is None else "sock",
+            prepare=prepare,
+            default_at=_DEFAULT_AT[name],
+        )
 
     return make
 

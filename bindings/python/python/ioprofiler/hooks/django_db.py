@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,7 @@ _DIALECTS = {"mysql": "mysql", "postgresql": "postgresql", "sqlite": "sqlite", "
 
 def hook(patches: Patches) -> None:
     wrapper = utils.CursorWrapper
-    category = cached_property(_category)
-    category.__set_name__(BaseDatabaseWrapper, "_ioprofiler")
-    patches.add(BaseDatabaseWrapper, "_ioprofiler", category)
+    patches.add(BaseDatabaseWrapper, "_ioprofiler", _Once())
     # Opaque: the driver below has the same statement. Past the wrapper's own look-up of attributes,
     # which takes longer than the call does of ours.
     own = {"category_of": "db._ioprofiler"}
@@ -72,6 +69,14 @@ def _quoting(original: Any) -> Any:
         return original(stand_in, params)
 
     return quote
+
+
+class _Once:
+    """A database's category, which then is an attribute of its own. Not by its `__dict__`: see `taken`."""
+
+    def __get__(self, database: Any, _: Any = None) -> Any:
+        database._ioprofiler = known = _category(database)
+        return known
 
 
 def _category(database: Any) -> str:

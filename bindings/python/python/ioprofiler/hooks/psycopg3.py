@@ -63,11 +63,11 @@ def _category(cursor: Any) -> str:
 
 
 def _category_of_connection(connection: Any) -> str:
-    known: str | None = connection.__dict__.get("_ioprofiler_category")
+    known: str | None = getattr(connection, "_ioprofiler_category", None)
     if known is None:
         info = connection.info
         known = _names.database(_DIALECT, info.host, info.port, info.dbname)
-        connection.__dict__["_ioprofiler_category"] = known
+        connection._ioprofiler_category = known
     return known
 
 

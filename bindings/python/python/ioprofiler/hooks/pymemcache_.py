@@ -9,6 +9,7 @@ from pymemcache.client.base import Client
 
 from ioprofiler import _native
 from ioprofiler.hooks import _memcache, _names
+from ioprofiler.hooks._patch import taken
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -29,7 +30,7 @@ def _connecting(original: Any) -> Any:
     """A connection is made inside the first command that needs it; here it was tried before that."""
 
     def connect(self: Any) -> Any:
-        failed = self.__dict__.pop("_ioprofiler_failed", None)
+        failed = taken(self, "_ioprofiler_failed")
         # Of another command, that did not come so far.
         if failed is not None and _native.in_call():
             raise failed
@@ -42,7 +43,7 @@ def _connect(client: Any) -> None:
     """Connects a client that is about to send a command; what goes wrong waits for the command."""
     if client.sock is not None or not _native.in_request():
         return
-    client.__dict__.pop("_ioprofiler_failed", None)
+    taken(client, "_ioprofiler_failed")
     try:
         with _native.span(_names.CONNECT, "memcache", target=_target(client)):
             client._connect()

@@ -29,11 +29,11 @@ def hook(patches: Patches) -> None:
 
 
 def _category(connection: Any) -> str:
-    known: str | None = connection.__dict__.get("_ioprofiler_category")
+    known: str | None = getattr(connection, "_ioprofiler_category", None)
     if known is None:
         name = connection.db
         known = _names.database(_DIALECT, connection.host, connection.port, name)
-        connection.__dict__["_ioprofiler_category"] = known
+        connection._ioprofiler_category = known
     return known
 
 

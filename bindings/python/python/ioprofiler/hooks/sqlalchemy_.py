@@ -12,6 +12,7 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from ioprofiler import _native
 from ioprofiler.hooks import _dbapi, _names
+from ioprofiler.hooks._patch import taken
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -35,7 +36,7 @@ def hook(patches: Patches) -> None:
 
 
 def _category(engine: Any) -> str:
-    known: str | None = engine.__dict__.get("_ioprofiler_category")
+    known: str | None = getattr(engine, "_ioprofiler_category", None)
     if known is None:
         url = engine.url
         dialect = _DIALECTS.get(engine.dialect.name, "")
@@ -45,7 +46,7 @@ def _category(engine: Any) -> str:
         else:
             known = _names.database(dialect or engine.dialect.name, url.host, url.port, name)
         # Commits know their dialect only, which is the engine's own.
-        engine.dialect._ioprofiler_category = engine.__dict__["_ioprofiler_category"] = known
+        engine.dialect._ioprofiler_category = engine._ioprofiler_category = known
     return known
 
 
@@ -58,7 +59,7 @@ def _before(connection: Any, cursor: Any, statement: str, parameters: Any, conte
 
 
 def _after(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
-    call = None if context is None else context.__dict__.pop("_ioprofiler_call", None)
+    call = None if context is None else taken(context, "_ioprofiler_call")
     if call is not None:
         call.rows(cursor.rowcount)
         _native.end(call)
@@ -66,7 +67,7 @@ def _after(connection: Any, cursor: Any, statement: str, parameters: Any, contex
 
 def _failed(error: Any) -> None:
     context = error.execution_context
-    call = None if context is None else context.__dict__.pop("_ioprofiler_call", None)
+    call = None if context is None else taken(context, "_ioprofiler_call")
     if call is not None:
         _native.end(call, True)
 
