@@ -73,6 +73,40 @@ for (const [name, express] of [['Express 5', express5], ['Express 4', express4]]
     assert.deepEqual(profiles[1].calls.map((call) => call.detail), ['favorites of 42'])
   })
 
+  test(`${name}: errors are named, whoever answers them`, async (t) => {
+    t.mock.method(console, 'error', () => {})
+    const { profiler, next } = watching(t)
+    const app = express()
+    app.use(profiler.express())
+    app.use(express.json())
+    const router = express.Router()
+    router.get('/fails', () => { throw new Error('broken') })
+    router.get('/given', (req, res, next) => next(Object.assign(new TypeError('given'), { status: 403 })))
+    router.get('/left', (req, res, next) => next('route'), () => assert.fail('it was left'))
+    router.get('/left', (req, res) => res.send(PAGE))
+    app.use('/in', router)
+    const seen = []
+    app.use((error, req, res, next) => {
+      seen.push(error.message)
+      next(error)
+    })
+    app.use('/in/given', (error, req, res, _next) => res.status(409).send('mended'))
+    const port = await serve(t, http.createServer(app))
+    for (const path of ['/in/fails', '/in/given', '/in/left', '/nowhere', '/in/fails']) await request(port, path)
+    await request(port, '/', { method: 'POST', body: '{', headers: { 'Content-Type': 'application/json' } })
+    const profiles = await next(6)
+    assert.deepEqual(profiles.map(({ facts }) => [facts.path, facts.status, facts.error]), [
+      ['/in/fails', 500, 'Error: broken'],
+      ['/in/given', 409, 'TypeError: given'],
+      ['/in/left', 200, undefined],
+      ['/nowhere', 404, undefined],
+      ['/in/fails', 500, 'Error: broken'],
+      ['/', 400, profiles[5].facts.error],
+    ])
+    assert.match(profiles[5].facts.error, /^SyntaxError: /)
+    assert.equal(seen.length, 4)
+  })
+
   test(`${name}: the gate is asked behind real authentication`, async (t) => {
     const { profiler } = watching(t, { gate: (req) => req.user?.isStaff })
     const port = await serve(t, expressApp(express, profiler))

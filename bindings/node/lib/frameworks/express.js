@@ -3,6 +3,7 @@
 
 const { HttpObserver, enter, visitOf } = require('../http.js')
 const { routeOf } = require('./express_route.js')
+const { watchErrors } = require('./express_errors.js')
 
 function middleware(profiler) {
   const observer = new HttpObserver(profiler)
@@ -12,6 +13,7 @@ function middleware(profiler) {
     if (visit === null) return next()
     visit.host = req
     visit.route = () => routeOf(req)
+    watchErrors(req.app, ioprofiler)
     if (known !== null) return next()
     return enter(visit, next)
   }

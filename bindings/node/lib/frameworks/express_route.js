@@ -88,4 +88,4 @@ function routeOf(req) {
   return own === '/' ? prefix : prefix + own
 }
 
-module.exports = { routeOf }
+module.exports = { routeOf, routerOf }
