@@ -324,21 +324,32 @@ unsafe extern "C" fn timing(
 #[inline(always)]
 unsafe fn duration(object: *mut PyObject) -> Option<Duration> {
     // SAFETY: passed on.
+    let seconds = unsafe { seconds(object)? };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The seconds of a number, or of a timedelta.
+///
+/// # Safety
+/// As [`duration`].
+#[inline(always)]
+pub(crate) unsafe fn seconds(object: *mut PyObject) -> Option<f64> {
+    // SAFETY: passed on.
     unsafe {
-        let mut seconds = ffi::PyFloat_AsDouble(object);
+        let seconds = ffi::PyFloat_AsDouble(object);
         if seconds == -1.0 && !ffi::PyErr_Occurred().is_null() {
             ffi::PyErr_Clear();
             let object = Bound::from_borrowed_ptr(Python::assume_attached(), object);
             let told = object.call_method0("total_seconds").ok()?;
-            seconds = told.extract().ok()?;
+            return told.extract().ok();
         }
-        Duration::try_from_secs_f64(seconds).ok()
+        Some(seconds)
     }
 }
 
 /// No number, or no profiler yet: nothing is counted but that.
 #[cold]
-fn not_a_number() {
+pub(crate) fn not_a_number() {
     // SAFETY: called attached only. What the conversion raised is not the host's.
     unsafe { ffi::PyErr_Clear() };
     count_misuse();

@@ -3,6 +3,7 @@
 use crate::current::{self, Current};
 use crate::guard::guard;
 use crate::live::Live;
+use crate::metrics;
 use crate::profile::Profile;
 use crate::ready::Ready;
 use crate::text;
@@ -258,7 +259,7 @@ impl Request {
 
     /// Records a call that is over.
     #[pyo3(
-        signature = (category, detail=None, *, duration, ended_ago=0.0, failed=false),
+        signature = (category, detail=None, *, duration, ended_ago=None, failed=false),
         text_signature = "($self, category, detail='', *, duration, ended_ago=0.0, failed=False)"
     )]
     fn add_span(
@@ -266,11 +267,19 @@ impl Request {
         py: Python<'_>,
         category: &Bound<'_, PyAny>,
         detail: Option<&Bound<'_, PyAny>>,
-        duration: f64,
-        ended_ago: f64,
+        duration: &Bound<'_, PyAny>,
+        ended_ago: Option<&Bound<'_, PyAny>>,
         failed: bool,
     ) {
         guard((), || {
+            // SAFETY: attached, and no exception is set.
+            let told = |given: &Bound<'_, PyAny>| unsafe { metrics::seconds(given.as_ptr()) };
+            let (Some(duration), Some(ended_ago)) =
+                (told(duration), ended_ago.map_or(Some(0.0), told))
+            else {
+                metrics::not_a_number();
+                return;
+            };
             let category = category::intern(&text::lossy(category), Kind::Leaf, Dialect::Generic);
             let parent = current::now(py)
                 .filter(|now| Arc::ptr_eq(&now.get().live, &self.live))

@@ -8,6 +8,7 @@ import pickle
 import threading
 import time
 import weakref
+from datetime import timedelta
 
 import pytest
 
@@ -381,6 +382,18 @@ def test_after_the_fact_and_detached(profiler):
         child = job.snapshot()
     assert parent in child.text() + child.json()
     assert [call.category for call in child.spans] == ["smtp"]
+
+
+def test_a_duration_that_is_none_is_counted_and_no_call(profiler):
+    before = profiler.stats()["misuses"]
+    with profiler.job("j") as request:
+        ioprofiler.add_span("db", "text", duration="3")
+        ioprofiler.add_span("db", "text", duration=1, ended_ago="now")
+        ioprofiler.add_span("db", "timedelta", duration=timedelta(milliseconds=3), ended_ago=timedelta())
+        ioprofiler.add_span("db", "backwards", duration=-1, ended_ago=-1)
+        profile = request.snapshot()
+    assert [call.detail for call in profile.spans] == ["timedelta", "backwards"]
+    assert profiler.stats()["misuses"] == before + 2
 
 
 def test_after_its_end_a_request_takes_nothing_more(profiler):

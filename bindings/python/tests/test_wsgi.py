@@ -116,6 +116,13 @@ def plain():
         yield port
 
 
+@pytest.mark.parametrize("gate", ["everybody", ["token", 5], "callable", "token, everybody"])
+def test_a_gate_that_is_none_says_what_is_one(gate):
+    allowed = 'allowed: "token", "flag:NAME", "this-machine", "everyone", a callable, or a list of these'
+    with pytest.raises(ioprofiler.OptionError, match=f"^gate: .*; {allowed}$"):
+        ioprofiler.Profiler(gate=gate, instrument=False)
+
+
 def test_a_gate_that_fails_says_why_once(caplog):
     profiler = ioprofiler.Profiler(gate=lambda request: request.user.is_staff, instrument=False)
     with wsgi_server(profiler.wsgi(app)) as port:

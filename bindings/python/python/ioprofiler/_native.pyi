@@ -263,8 +263,8 @@ class Request:
         category: str,
         detail: object = "",
         *,
-        duration: float,
-        ended_ago: float = 0.0,
+        duration: float | timedelta,
+        ended_ago: float | timedelta = 0.0,
         failed: bool = False,
     ) -> None: ...
     def __enter__(self) -> Request: ...

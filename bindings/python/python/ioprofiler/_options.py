@@ -150,6 +150,11 @@ def header(name: str, value: Any, note_format: object) -> str | None:
     return value
 
 
+def _is_way(word: str) -> bool:
+    word = word.strip()
+    return word in ("token", "this-machine", "everyone") or word.startswith("flag:")
+
+
 def gate(value: Any) -> tuple[str, list[Callable[[Any], object]]]:
     """The ways in as the core knows them, and the callables."""
     several = isinstance(value, (list, tuple, set, frozenset))
@@ -161,7 +166,7 @@ def gate(value: Any) -> tuple[str, list[Callable[[Any], object]]]:
             callables.append(way)
             if "callable" not in ways:
                 ways.append("callable")
-        elif isinstance(way, str) and way != "callable":
+        elif isinstance(way, str) and all(map(_is_way, way.split(","))):
             ways.append(way)
         else:
             raise OptionError(

@@ -10,17 +10,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
+    from datetime import timedelta
     from typing import Any, TypeVar
 
     _E = TypeVar("_E", bound=Executor)
 
 
 def add_span(
-    category: str, detail: object = "", *, duration: float, ended_ago: float = 0.0, failed: bool = False
+    category: str,
+    detail: object = "",
+    *,
+    duration: float | timedelta,
+    ended_ago: float | timedelta = 0.0,
+    failed: bool = False,
 ) -> None:
     """Records a call that is over, in the current request.
 
-    It took `duration` seconds and ended `ended_ago` seconds before now.
+    It took `duration` (seconds, or a timedelta) and ended `ended_ago` before now. What is neither is counted, and
+    no call.
     """
     _native.current_request().add_span(category, detail, duration=duration, ended_ago=ended_ago, failed=failed)
 
