@@ -119,7 +119,7 @@ def plain():
 @pytest.mark.parametrize("gate", ["everybody", ["token", 5], "callable", "token, everybody"])
 def test_a_gate_that_is_none_says_what_is_one(gate):
     allowed = 'allowed: "token", "flag:NAME", "this-machine", "everyone", a callable, or a list of these'
-    with pytest.raises(ioprofiler.OptionError, match=f"^gate: .*; {allowed}$"):
+    with pytest.raises(ioprofiler.OptionError, match=f"^gate: .* is not known; {allowed}$"):
         ioprofiler.Profiler(gate=gate, instrument=False)
 
 

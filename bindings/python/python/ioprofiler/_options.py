@@ -169,8 +169,9 @@ def gate(value: Any) -> tuple[str, list[Callable[[Any], object]]]:
         elif isinstance(way, str) and all(map(_is_way, way.split(","))):
             ways.append(way)
         else:
+            shown = f'"{way}"' if isinstance(way, str) else repr(way)
             raise OptionError(
-                f'gate: {way!r}; allowed: "token", "flag:NAME", "this-machine", "everyone", a callable,'
+                f'gate: {shown} is not known; allowed: "token", "flag:NAME", "this-machine", "everyone", a callable,'
                 " or a list of these"
             )
     return ", ".join(ways), callables
