@@ -7,7 +7,7 @@ use super::late::{Change, apply, apply_short};
 use super::open::code;
 use super::process::{self, Process};
 use super::slot::Slot;
-use super::{Begun, Call, Key, context, site, unlisted};
+use super::{Begun, Call, Key, Lane, context, site, unlisted};
 use crate::category::CategoryId;
 use crate::clock;
 use crate::profile::Outcome;
@@ -98,45 +98,35 @@ pub(crate) fn try_end_numbered(key: Key, outcome: Outcome) -> bool {
         return false;
     }
     let tick = clock::counter();
-    let number = key.number();
-    let Some(chunk) = process::existing().and_then(|process| process.chunk(number >> 8)) else {
-        return false;
-    };
-    // SAFETY: null or a lane, and lanes live for ever.
-    let lane = unsafe { chunk.lane.load(Ordering::Relaxed).as_ref() };
-    let Some(lane) = lane.filter(|lane| lane.is_borrowed_here()) else {
-        return false;
-    };
-    // SAFETY: a borrowed lane is held.
-    let Some(record) = (unsafe { lane.record_in(chunk, number & 0xff) }) else {
-        return false;
-    };
-    let open = record.end.is_open(key.generation());
-    if open {
+    let found = open_here(key);
+    if let Some((_, record)) = found {
         record.end.end_owned(code(outcome), tick);
     }
-    open
+    found.is_some()
+}
+
+/// An open call of the lane that this thread has borrowed. It then holds the lane.
+#[inline(always)]
+fn open_here(key: Key) -> Option<(&'static Lane, &'static Record)> {
+    let number = key.number();
+    let chunk = process::existing()?.chunk(number >> 8)?;
+    // SAFETY: null or a lane, and lanes live for ever.
+    let lane = unsafe { chunk.lane.load(Ordering::Relaxed).as_ref() };
+    let lane = lane.filter(|lane| lane.is_borrowed_here())?;
+    // SAFETY: a borrowed lane is held.
+    let record = unsafe { lane.record_in(chunk, number & 0xff)? };
+    record
+        .end
+        .is_open(key.generation())
+        .then_some((lane, record))
 }
 
 /// As [`change_numbered`], where [`try_begin_numbered`] would have begun it: `false` where the whole
 /// way is needed, as for a long text.
 #[inline(always)]
 pub(crate) fn try_change_numbered(key: Key, change: Change<'_>) -> bool {
-    let number = key.number();
-    let Some(chunk) = process::existing().and_then(|process| process.chunk(number >> 8)) else {
-        return false;
-    };
-    // SAFETY: null or a lane, and lanes live for ever.
-    let lane = unsafe { chunk.lane.load(Ordering::Relaxed).as_ref() };
-    let Some(lane) = lane.filter(|lane| lane.is_borrowed_here()) else {
-        return false;
-    };
-    // SAFETY: a borrowed lane is held.
-    let Some(record) = (unsafe { lane.record_in(chunk, number & 0xff) }) else {
-        return false;
-    };
-    // SAFETY: as above.
-    record.end.is_open(key.generation()) && unsafe { apply_short(lane, record, change) }
+    // SAFETY: the lane is held, and the record is one of it.
+    open_here(key).is_some_and(|(lane, record)| unsafe { apply_short(lane, record, change) })
 }
 
 /// Begins a call for a host that keeps only numbers. The parent is a span's number, or
