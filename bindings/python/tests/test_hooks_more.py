@@ -552,3 +552,30 @@ with profiler.job("j", asked=True) as request:
     said = run(program)
     assert f"'{name}'" in said.partition("]")[0], said
     assert "could not be hooked" not in said
+
+
+def test_keys_by_name_and_answers_that_are_no_text():
+    from pymemcache.client.base import Client
+    from pymemcache.exceptions import MemcacheIllegalInputError
+
+    with hooked("pymemcache") as profiler, profiler.job("j") as request:
+        client = Client(("127.0.0.1", servers.memcached()))
+        client.set(b"bytes", "1")
+        with pytest.raises(TypeError):
+            client.get()
+        assert client.get(key="bytes") == client.get(b"bytes") == client.gets("bytes")[0] == b"1"
+        assert client.get("none", default=b"") == b""
+        assert client.gets("none", 5) == (5, None)
+        assert client.get("n" * 250) is None
+        with pytest.raises(MemcacheIllegalInputError):
+            client.get("a b")
+        with pytest.raises(MemcacheIllegalInputError):
+            client.get("n" * 300)
+        spans = request.snapshot().spans[2:]
+    assert [(call.detail, call.hits, call.misses, call.outcome) for call in spans] == [
+        *[("Cache HIT, keys: bytes", 1, 0, "ok")] * 3,
+        *[("Cache MISS, keys: none", 0, 1, "ok")] * 2,
+        (f"Cache MISS, keys: {'n' * 250}", 0, 1, "ok"),
+        ("a b", None, None, "error"),
+        ("n" * 300, None, None, "error"),
+    ]
