@@ -141,6 +141,9 @@ impl Current {
     /// The caller is attached.
     #[inline(always)]
     pub(crate) unsafe fn is_opaque(&self) -> bool {
+        if self.leaves.taken.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
         // SAFETY: passed on.
         let identity = unsafe { capi::context_identity() };
         identity != 0 && self.inside_of(identity) == Inside::Opaque

@@ -50,8 +50,10 @@ pub(crate) struct Object {
     pub(crate) reading: Reading,
 }
 
-// As `HAVE_VECTORCALL`.
+// As `HAVE_VECTORCALL`. CPython learns by heart which method a line of code calls only where the
+// method's own type is immutable.
 const METHOD_DESCRIPTOR: std::ffi::c_ulong = 1 << 17;
+const IMMUTABLE_TYPE: std::ffi::c_ulong = 1 << 8;
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -87,6 +89,7 @@ pub(crate) fn initialise(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let flags = ffi::Py_TPFLAGS_HAVE_GC
         | HAVE_VECTORCALL
         | METHOD_DESCRIPTOR
+        | IMMUTABLE_TYPE
         | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
     let reduce_doc = c"As a function: pickled by its name.";
     let methods = vec![no_arguments(c"__reduce__", reduce, reduce_doc)];
@@ -219,6 +222,11 @@ impl Object {
                 handle::count_outside();
                 return None;
             };
+            // Before anything is looked up: a driver below a layer that has said all is called as
+            // often as that layer.
+            if held.get().is_opaque() {
+                return None;
+            }
             let category = if self.category_of.is_null() || count == 0 {
                 self.category
             } else {
@@ -259,9 +267,6 @@ impl Object {
     ) -> Option<Open> {
         // SAFETY: as in `begin`.
         unsafe {
-            if held.get().is_opaque() {
-                return None;
-            }
             let described = vectorcall(self.describe, arguments, count, std::ptr::null_mut());
             if described.is_null() {
                 ffi::PyErr_Clear();
@@ -275,8 +280,8 @@ impl Object {
     }
 
     /// Everything that it refers to.
-    fn references(&mut self) -> [&mut *mut PyObject; 12] {
-        let [of, ready, prepare, key, default] = self.reading.references();
+    fn references(&mut self) -> [&mut *mut PyObject; 11] {
+        let [of, prepare, key, default] = self.reading.references();
         [
             &mut self.dictionary,
             &mut self.function,
@@ -286,7 +291,6 @@ impl Object {
             &mut self.describe,
             &mut self.rows_of,
             of,
-            ready,
             prepare,
             key,
             default,

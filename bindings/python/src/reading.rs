@@ -7,7 +7,7 @@ use crate::call::{self, Open, outcome_of_raised};
 use crate::capi::{positional, vectorcall};
 use crate::current::Held;
 use crate::guard::{count_misuse, guard};
-use crate::hooked::{self, Object, named, pointer};
+use crate::hooked::{self, Object, named};
 use crate::text::with_bytes;
 use ioprofiler_core::Outcome;
 use ioprofiler_core::category::{CategoryId, Kind};
@@ -15,7 +15,7 @@ use ioprofiler_core::handle::{self, SpanHandle};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use std::io::Write;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Where the key is among the arguments, after the client, if it is not given by its name.
@@ -57,11 +57,10 @@ pub(crate) fn initialise(py: Python<'_>) {
 /// What it needs besides. All of it is null for other functions, and once the collector has cleared it.
 #[repr(C)]
 pub(crate) struct Reading {
-    /// The client's attribute that holds its [`CacheServer`].
+    /// The client's attribute that holds its [`CacheServer`], for as long as there is nothing to do
+    /// before a call: one look-up tells both.
     of: *mut PyObject,
-    /// The client's attribute that is `None` while it is not ready; null is none.
-    ready: *mut PyObject,
-    /// Called with the client before the call where it is not ready, or where `of` is missing.
+    /// Called with the client before the call where `of` holds none; gives one.
     prepare: *mut PyObject,
     /// Names the argument that is the key.
     key: *mut PyObject,
@@ -75,10 +74,9 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Everything that it refers to.
-    pub(crate) fn references(&mut self) -> [&mut *mut PyObject; 5] {
+    pub(crate) fn references(&mut self) -> [&mut *mut PyObject; 4] {
         [
             &mut self.of,
-            &mut self.ready,
             &mut self.prepare,
             &mut self.key,
             &mut self.default,
@@ -89,15 +87,13 @@ impl Reading {
 /// Makes a method `(client, key, …)` whose calls say whether the key was found: it was not where the
 /// answer, or the first of a tuple, is `None` or the default. See [`Reading`] for where things come from.
 #[pyfunction]
-#[pyo3(signature = (function, category, method, *, of, ready=None, prepare, default_at=None))]
-#[expect(clippy::too_many_arguments, reason = "by name, from Python")]
+#[pyo3(signature = (function, category, method, *, of, prepare, default_at=None))]
 pub(crate) fn hooked_reading<'py>(
     py: Python<'py>,
     function: Bound<'py, PyAny>,
     category: Bound<'py, PyAny>,
     method: usize,
     of: &str,
-    ready: Option<&str>,
     prepare: Bound<'py, PyAny>,
     default_at: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -105,7 +101,6 @@ pub(crate) fn hooked_reading<'py>(
     let made = hooked::make(function, &category, call_reading)?;
     let reading = Reading {
         of: interned(of).into_ptr(),
-        ready: pointer(ready.map(interned)),
         prepare: prepare.into_ptr(),
         key: interned("key").into_ptr(),
         default: interned("default").into_ptr(),
@@ -193,7 +188,7 @@ unsafe fn begin(this: &Object, client: *mut PyObject, key: *mut PyObject) -> Opt
             handle::count_outside();
             return None;
         };
-        let of = reading.of_ready(client);
+        let of = reading.server_of(client);
         let Some(server) = server(&of) else {
             ffi::Py_XDECREF(of);
             return Open::begin_in(held, this.category, key);
@@ -229,51 +224,35 @@ impl Reading {
     /// # Safety
     /// Attached, an object, and no exception is set.
     #[inline(always)]
-    unsafe fn of_ready(&self, client: *mut PyObject) -> *mut PyObject {
+    unsafe fn server_of(&self, client: *mut PyObject) -> *mut PyObject {
         // SAFETY: passed on.
         unsafe {
-            let of = get(client, self.of);
-            if of.is_null() || !self.is_ready(client) {
-                ffi::Py_XDECREF(of);
-                return self.prepared(client);
+            let of = ffi::PyObject_GetAttr(client, self.of);
+            if of.is_null() || ffi::Py_IsNone(of) != 0 {
+                return self.prepared(client, of);
             }
             of
         }
     }
 
     /// # Safety
-    /// As [`Reading::of_ready`].
-    #[inline(always)]
-    unsafe fn is_ready(&self, client: *mut PyObject) -> bool {
-        if self.ready.is_null() {
-            return true;
-        }
-        // SAFETY: passed on.
-        unsafe {
-            let ready = get(client, self.ready);
-            let is_ready = !ready.is_null() && ffi::Py_IsNone(ready) == 0;
-            ffi::Py_XDECREF(ready);
-            is_ready
-        }
-    }
-
-    /// # Safety
-    /// As [`Reading::of_ready`].
+    /// Attached, an object, and null with its exception, or a reference to be let go of.
     #[cold]
-    unsafe fn prepared(&self, client: *mut PyObject) -> *mut PyObject {
+    unsafe fn prepared(&self, client: *mut PyObject, missing: *mut PyObject) -> *mut PyObject {
         // SAFETY: passed on. What it raises is its own affair, as in every hook.
         unsafe {
-            let done = ffi::PyObject_CallFunctionObjArgs(
+            ffi::Py_XDECREF(missing);
+            ffi::PyErr_Clear();
+            let server = ffi::PyObject_CallFunctionObjArgs(
                 self.prepare,
                 client,
                 std::ptr::null_mut::<PyObject>(),
             );
-            if done.is_null() {
+            if server.is_null() {
                 ffi::PyErr_Clear();
                 count_misuse();
             }
-            ffi::Py_XDECREF(done);
-            get(client, self.of)
+            server
         }
     }
 }
@@ -304,32 +283,21 @@ unsafe fn is_found(answer: *mut PyObject, default: *mut PyObject) -> bool {
 unsafe fn tell(span: SpanHandle, key: *mut PyObject, found: bool) {
     let words = if found { HIT } else { MISS };
     let (hits, misses) = (u32::from(found), u32::from(!found));
-    // SAFETY: passed on.
+    // SAFETY: passed on; both parts fit, one behind the other, and only what they fill is read.
     unsafe {
         with_bytes(key, |key| {
-            let mut short = [0; MISS.len() + SHORT];
-            let mut rest = short.as_mut_slice();
-            let fits = rest.write_all(words).is_ok() && rest.write_all(key).is_ok();
-            match short.get(..words.len() + key.len()) {
-                Some(detail) if fits => span.found(detail, hits, misses),
-                _ => span.found(&[words, key].concat(), hits, misses),
+            let length = words.len() + key.len();
+            // Not zeroed first: that would take as long as all the rest of it.
+            let mut short = [const { MaybeUninit::<u8>::uninit() }; MISS.len() + SHORT];
+            if length > short.len() {
+                return span.found(&[words, key].concat(), hits, misses);
             }
+            let start = short.as_mut_ptr().cast::<u8>();
+            start.copy_from_nonoverlapping(words.as_ptr(), words.len());
+            start
+                .add(words.len())
+                .copy_from_nonoverlapping(key.as_ptr(), key.len());
+            span.found(std::slice::from_raw_parts(start, length), hits, misses);
         });
-    }
-}
-
-/// An attribute, as a new reference; null where there is none.
-///
-/// # Safety
-/// Attached, an object and a name, and no exception is set.
-#[inline(always)]
-unsafe fn get(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
-    // SAFETY: passed on.
-    unsafe {
-        let found = ffi::PyObject_GetAttr(object, name);
-        if found.is_null() {
-            ffi::PyErr_Clear();
-        }
-        found
     }
 }

@@ -363,6 +363,30 @@ def test_a_redis_cluster(tmp_path):
     assert [detail for detail, _, _ in found[3:]] == ["PIPELINE SET b; GET b"]
 
 
+def test_a_memcache_is_connected_again_by_a_call_of_its_own():
+    from pymemcache.client.base import Client
+
+    with hooked("pymemcache") as profiler:
+        for close in ("close", "disconnect_all"):
+            client = Client(("127.0.0.1", servers.memcached()))
+            client.get("a")  # outside any request
+            with profiler.job("j") as request:
+                client.get("a")
+                getattr(client, close)()
+                client.get("a")
+                client.get("a")
+                client.sock.close()
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    client.get("a")
+                client.gets("a")
+                found = [(call.category, call.outcome) for call in request.snapshot().spans]
+            again, read = ("db_connect", "ok"), ("memcache_get", "ok")
+            assert found == [read, again, read, read, ("memcache_get", "error"), again, read]
+        profiler.uninstrument()
+        client.close()
+        assert client.get("nobody") is None
+
+
 def test_a_memcache_that_is_not_there_fails_as_it_would():
     from pymemcache.client.base import Client
 

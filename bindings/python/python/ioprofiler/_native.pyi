@@ -130,8 +130,7 @@ def hooked_reading(
     method: int,
     *,
     of: str,
-    ready: str | None = None,
-    prepare: Callable[[Any], object],
+    prepare: Callable[[Any], CacheServer],
     default_at: int | None = None,
 ) -> Any: ...
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ioprofiler._native import CacheServer, begin, end, hooked_reading
 from ioprofiler.hooks import _names
+from ioprofiler.hooks._patch import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ _DEFAULT_AT = {"get": 2, "gets": 2, "gat": 3, "gats": 3}
 class _Of:
     """How a client's calls are named: worked out once, because a page makes hundreds of them."""
 
-    __slots__ = ("categories", "target")
+    __slots__ = ("categories", "server", "target")
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -42,12 +43,14 @@ class _Of:
             name: _names.defined(kind + category.removeprefix("memcache"), "keys")
             for name, category in _CATEGORY.items()
         }
+        self.server = CacheServer([self.categories[name] for name in READ_ONE], target)
 
 
 def method(
-    name: str, target: Callable[[Any], str], connect: Callable[[Any], None] | None = None
+    name: str, target: Callable[[Any], str], connect: Callable[[Any], bool] | None = None
 ) -> Callable[[Any], Any]:
-    """Makes a client's method a call; `connect` does what is no part of it, before it."""
+    """Makes a client's method a call; `connect` does what is no part of it, before it, and says whether
+    that is done until `unready`."""
     if name in READ_ONE:
         return _reading(name, target, connect)
     many = name in (*READ_MANY, *WRITE_MANY, *DELETE_MANY)
@@ -83,23 +86,30 @@ def method(
     return make
 
 
-def _reading(name: str, target: Callable[[Any], str], connect: Callable[[Any], None] | None) -> Callable[[Any], Any]:
+#: A client's attribute: where its reads go, while they need no preparation.
+_READY = "_ioprofiler_server"
+
+
+def unready(client: Any) -> None:
+    """From now on `connect` is asked before the client's next read."""
+    taken(client, _READY)
+
+
+def _reading(name: str, target: Callable[[Any], str], connect: Callable[[Any], bool] | None) -> Callable[[Any], Any]:
     """Of one key: what pages do most."""
 
-    def prepare(client: Any) -> None:
-        if getattr(client, "_ioprofiler_server", None) is None:
-            of = getattr(client, "_ioprofiler", None) or _of(client, target)
-            client._ioprofiler_server = CacheServer([of.categories[name] for name in READ_ONE], of.target)
-        if connect is not None:
-            connect(client)
+    def prepare(client: Any) -> CacheServer:
+        of = getattr(client, "_ioprofiler", None) or _of(client, target)
+        if connect is None or connect(client):
+            setattr(client, _READY, of.server)
+        return of.server
 
     def make(original: Any) -> Any:
         return hooked_reading(
             original,
             _CATEGORY[name],
             READ_ONE.index(name),
-            of="_ioprofiler_server",
-            ready=None if connect is None else "sock",
+            of=_READY,
             prepare=prepare,
             default_at=_DEFAULT_AT[name],
         )

@@ -9,7 +9,7 @@ from pymemcache.client.base import Client
 
 from ioprofiler import _native
 from ioprofiler.hooks import _memcache, _names
-from ioprofiler.hooks._patch import taken
+from ioprofiler.hooks._patch import count_error, taken
 
 if TYPE_CHECKING:
     from ioprofiler.hooks._patch import Patches
@@ -24,6 +24,8 @@ def hook(patches: Patches) -> None:
             patches.replace(Client, name, partial(_same_as, same))
 
     patches.replace(Client, "_connect", _connecting)
+    for name in ("close", "disconnect_all"):
+        patches.replace(Client, name, _closing)
 
 
 def _connecting(original: Any) -> Any:
@@ -39,16 +41,30 @@ def _connecting(original: Any) -> Any:
     return connect
 
 
-def _connect(client: Any) -> None:
+def _closing(original: Any) -> Any:
+    def close(self: Any) -> Any:
+        try:
+            _memcache.unready(self)
+        except Exception:
+            count_error()
+        return original(self)
+
+    return close
+
+
+def _connect(client: Any) -> bool:
     """Connects a client that is about to send a command; what goes wrong waits for the command."""
-    if client.sock is not None or not _native.in_request():
-        return
+    if client.sock is not None:
+        return True
+    if not _native.in_request():
+        return False
     taken(client, "_ioprofiler_failed")
     try:
         with _native.span(_names.CONNECT, "memcache", target=_target(client)):
             client._connect()
     except Exception as error:
         client._ioprofiler_failed = error
+    return client.sock is not None
 
 
 def _target(client: Any) -> str:
