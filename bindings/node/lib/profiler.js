@@ -52,6 +52,9 @@ class Profiler {
     if (!watchesExit) process.on('exit', flushAll)
     watchesExit = true
     if (checked.instrument) this.instrument()
+    // What the core found wrong at once, such as a flags' file: not only when the first request comes.
+    // `onLog` may use the profiler, so not before it is made.
+    queueMicrotask(() => this.#fetchLog())
   }
 
   /** The core's number of it, for this package's own parts. */

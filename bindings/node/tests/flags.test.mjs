@@ -345,3 +345,14 @@ test('a wrong file fails only where that was asked for', () => {
   assert.ok(new Profiler({ instrument: false, flags: wrong, onLog: () => {} }))
   assert.throws(() => new Profiler({ flags: [5] }), /flags: \[5\] is not allowed/)
 })
+
+test('what is wrong with a file is said before any request, to who may use the profiler by then', async (t) => {
+  const wrong = join(folder, 'early.toml')
+  writeFileSync(wrong, '[flags.x]\nenabeld = "on"\n')
+  const said = []
+  const profiler = new Profiler({ instrument: false, flags: wrong, onLog: ({ kind, message }) => said.push([profiler instanceof Profiler, kind, message]) })
+  t.after(() => profiler.shutdown())
+  await null
+  assert.deepEqual(said[0], [true, 'flags', `${wrong}:2:1: error: a flag has no \`enabeld\`; did you mean \`enabled\`?`])
+  assert.equal(said.length, 2)
+})

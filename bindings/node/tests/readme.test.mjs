@@ -10,12 +10,14 @@ import { test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import passport from 'passport'
 import { Strategy as Bearer } from 'passport-http-bearer'
+import { Profiler } from 'ioprofiler'
 import { request, serve } from './support/raw.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const top = join(here, '..', '..', '..')
 const own = readFileSync(join(here, '..', 'README.md'), 'utf8')
-const front = readFileSync(join(top, 'README.md'), 'utf8').split('\n## In Node\n')[1].split('\n## ')[0]
+const whole = readFileSync(join(top, 'README.md'), 'utf8')
+const front = whole.split('\n## In Node\n')[1].split('\n## ')[0]
 const blocks = (text, language) => [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, block]) => block)
 
 const USERS = { ann: { id: 5, name: 'ann', isStaff: true }, bob: { id: 6, name: 'bob', isStaff: false } }
@@ -107,6 +109,20 @@ test('the front page\'s lines run', async (t) => {
   const port = await serve(t, http.createServer(made.app))
   assert.equal((await request(port, '/listing/7?ioprofiler=1')).body, '<html><body>{"id":"7","more":["more"]}</body></html>')
   made.profiler.shutdown()
+})
+
+test('the cookie of the front page asks', async (t) => {
+  const [line] = blocks(whole, 'js').filter((block) => block.includes('document.cookie'))
+  const document = {}
+  new Function('document', line)(document)
+  const [cookie, path] = document.cookie.split(';')
+  assert.equal(path, 'path=/')
+  const profiler = new Profiler({ gate: 'everyone', instrument: false })
+  t.after(() => profiler.shutdown())
+  const answer = (req, res) => res.setHeader('Content-Type', 'text/html').end('<html><body>page</body></html>')
+  const port = await serve(t, http.createServer(profiler.listener(answer)))
+  assert.match((await request(port, '/', { headers: { Cookie: cookie } })).body, /page.*ioprofiler/s)
+  assert.match((await request(port, '/', { headers: { 'X-Ioprofiler': 'text' } })).body, /TOTAL CALLS/)
 })
 
 test('commands name what is there', () => {
