@@ -1,9 +1,9 @@
 //! What the stable ABI leaves out, and what the hot path cannot do without.
 //!
 //! `PyContextVar_Get`, `PyContextVar_Set`, `PyMethod_New` and `PyObject_Vectorcall` are documented
-//! functions that every CPython since 3.7 (3.11) exports, but not part of the ABI that an abi3 wheel may link to:
-//! they are looked up by name when the module is imported. Where one is missing, the same is done by
-//! calling Python objects, which is slower.
+//! functions that CPython exports (the last one from 3.11 on), but not part of the ABI that an abi3
+//! wheel may link to: they are looked up by name when the module is imported. Where one is missing,
+//! the same is done by calling Python objects, which is slower.
 //!
 //! [`context_identity`] tells apart the tasks and greenlets that take turns on one thread: the
 //! address of the context that the thread is in. CPython keeps it in the thread's state, at a place

@@ -141,6 +141,7 @@ impl Current {
     /// The caller is attached.
     #[inline(always)]
     pub(crate) unsafe fn is_opaque(&self) -> bool {
+        // Mostly: then it does not matter which context this is.
         if self.leaves.taken.load(Ordering::Relaxed) == 0 {
             return false;
         }

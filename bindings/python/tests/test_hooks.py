@@ -510,6 +510,14 @@ def test_a_librarys_objects_keep_their_fast_attributes(dsn):
         assert any(one is vars(thing) for one in referents) == always_a_dict, type(thing)
 
 
+def test_cpython_may_learn_a_hooked_method_by_heart():
+    """It does so only where the method's type cannot change: else each call of the library's looks it up."""
+    from pymemcache.client.base import Client
+
+    with hooked("pymemcache"), pytest.raises(TypeError, match="immutable type"):
+        type(vars(Client)["get"]).added = 1
+
+
 def test_pylibmc():
     pylibmc = pytest.importorskip("pylibmc", reason="pylibmc: not built here")
     with hooked("pylibmc") as profiler, profiler.job("j") as request:

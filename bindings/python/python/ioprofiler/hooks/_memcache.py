@@ -49,8 +49,11 @@ class _Of:
 def method(
     name: str, target: Callable[[Any], str], connect: Callable[[Any], bool] | None = None
 ) -> Callable[[Any], Any]:
-    """Makes a client's method a call; `connect` does what is no part of it, before it, and says whether
-    that is done until `unready`."""
+    """Makes a client's method a call.
+
+    `connect` does what is no part of it, before it. Where it answers that this is done, a read does not
+    ask it again until `unready`.
+    """
     if name in READ_ONE:
         return _reading(name, target, connect)
     many = name in (*READ_MANY, *WRITE_MANY, *DELETE_MANY)
